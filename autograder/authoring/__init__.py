@@ -1,0 +1,1 @@
+"""From one solution to everything made of it: skeletons, mutants, `labs/`; and back from an answer to its mistake."""

@@ -1,0 +1,147 @@
+"""The pytest plugin: gives suites their `lab`, runs each exercise in workers of its own, keeps the results.
+
+The verdict on a test is formed here, in the grader, from whether the test function returned.
+A submission has no way into this process; the only thing that can excuse a test is its own
+`gpu` mark on a machine that has none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import hypothesis
+import pytest
+
+from autograder.grading import evidence
+from autograder.grading.fixture import LabFixture
+from autograder.grading.result import TestResult
+from autograder.grading.shrinking import Shrinking
+from autograder.isolation.remote import Remote, WorkerGone
+from autograder.lab import Exercise, Lab
+
+MARKS = (
+    "exercise(id): the exercise that this test grades",
+    "weight(number): its share of the exercise's points, 1 by default",
+    "gate: no points for the exercise unless this passes",
+    "gpu: can only be run where a GPU is",
+)
+OpenWorker = Callable[[float, float], Remote]
+"""Starts a worker for so many CPU seconds and so many seconds in all."""
+
+
+class SuiteError(Exception):
+    """A suite of the course is wrong: not the student's fault, and never graded as such."""
+
+
+@dataclass
+class Run:
+    """One exercise being graded: its worker, its budgets, its results so far."""
+
+    exercise: Exercise
+    lab: Lab
+    open_worker: OpenWorker
+    results: list[TestResult] = field(default_factory=list)
+    cpu_s: float = 0.0
+    _remote: Remote | None = None
+    _deadline: float = 0.0
+
+    def remote(self) -> Remote:
+        """The exercise's worker; a fresh one, out of what is left of the budgets, after one has died."""
+        limits = self.lab.limits
+        if self._remote is None:
+            self._deadline = self._deadline or time.monotonic() + limits.wall_seconds
+            cpu, wall = limits.cpu_seconds - self.cpu_s, self._deadline - time.monotonic()
+            if min(cpu, wall) < 0.1:
+                raise WorkerGone("timeout", "an earlier test used up all the time of this exercise")
+            self._remote = self.open_worker(cpu, wall)
+        return self._remote
+
+    def drop_worker(self) -> None:
+        """End the worker, if there is one, and book the CPU time it used."""
+        if self._remote is not None:
+            remote, self._remote = self._remote, None
+            remote.transport.close()
+            self.cpu_s += remote.transport.cpu_seconds()
+
+    def printed(self) -> str:
+        """What the student's code printed since the last call."""
+        return self._remote.transport.output() if self._remote else ""
+
+
+class GraderPlugin:
+    """Runs the tests of some of a lab's exercises; afterwards `runs` holds what each of them gave."""
+
+    def __init__(self, runs: dict[str, Run], shrinking: Shrinking, show_hidden: bool, fail_fast: bool) -> None:
+        self.runs = runs
+        self._shrinking, self._show_hidden, self._fail_fast = shrinking, show_hidden, fail_fast
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        for mark in MARKS:
+            config.addinivalue_line("markers", mark)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the tests of the exercises to run, exercise by exercise, gates first."""
+        order = {name: index for index, name in enumerate(self.runs)}
+        kept = [item for item in items if exercise_of(item) in order]
+        kept.sort(key=lambda item: (order[exercise_of(item)], item.get_closest_marker("gate") is None))
+        items[:] = kept
+
+    @pytest.fixture
+    def lab(self, request: pytest.FixtureRequest) -> LabFixture:
+        run = self.runs[exercise_of(request.node)]
+        files = {name: exercise.file.removesuffix(".py") for exercise in run.lab.exercises for name in exercise.names}
+        return LabFixture(run.remote(), files)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Skip what can't change the verdict any more, and end a worker after its exercise's last test."""
+        results = self.runs[exercise_of(item)].results
+        if self._fail_fast and any(result.status != "passed" for result in results):
+            return True
+        return None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if call.when == "call" or (call.when == "setup" and error is not None):
+            self._record(item, error)
+        elif error is not None:
+            raise SuiteError(f"{item.nodeid} failed while cleaning up: {error!r}") from error
+        return report
+
+    def _record(self, item: pytest.Item, error: BaseException | None) -> None:
+        run = self.runs[exercise_of(item)]
+        smallest = not self._shrinking.was_cut_short()
+        shown, printed = "", run.printed()
+        if error is not None and (self._show_hidden or evidence.visibility(item) == "public"):
+            shown = evidence.detail(error, printed, smallest)
+        run.results.append(evidence.outcome(item, error, shown))
+        if isinstance(error, WorkerGone):
+            run.drop_worker()
+
+
+def exercise_of(item: pytest.Item) -> str:
+    """The exercise a test grades. Raises SuiteError when its mark is missing."""
+    mark = item.get_closest_marker("exercise")
+    if mark is None:
+        raise SuiteError(f"{item.nodeid} has no mark `exercise`: nobody would get points for it")
+    return str(mark.args[0])
+
+
+def configure_hypothesis(seed: int) -> None:
+    """The grader's profile: the same draw for the same seed, no memory of earlier runs, no clock."""
+    from hypothesis import core
+
+    core.global_force_seed = seed
+    hypothesis.settings.register_profile(
+        "grader",
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.settings.load_profile("grader")

@@ -1,0 +1,124 @@
+"""An exception in a student's code, described in plain data, and raised again in the grader.
+
+What crosses is text: the names of the exception's classes, its message, the lines it passed
+through. The grader builds an exception of its own from that; one of the student's can't get in.
+"""
+
+from __future__ import annotations
+
+import builtins
+import traceback
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from shared.blanks import BlankError
+
+_MAX_TEXT = 4000
+_MAX_FRAMES = 30
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A line that an exception passed through."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+class BlankPlace(msgspec.Struct, frozen=True):
+    """The blank that a BlankError is about."""
+
+    file: str
+    line: int
+    question: str
+
+
+class Description(msgspec.Struct, frozen=True):
+    """An exception that was raised in a worker; untrusted text, capped."""
+
+    ancestry: tuple[str, ...]  # "builtins.ValueError", …: the class first, then its bases
+    message: str
+    places: tuple[Place, ...]  # in the student's files, outermost first
+    blank: BlankPlace | None = None  # when it was a blank that was touched
+
+
+def describe(error: BaseException, package: str) -> dict[str, Any]:
+    """Plain data for the wire. Runs beside the student's code, so nothing here may be believed."""
+    folder = package.replace(".", "/")
+    summary = traceback.extract_tb(error.__traceback__)
+    places = [
+        Place(f"{folder}/{_base(frame.filename)}", frame.lineno or 0, frame.name, (frame.line or "")[:200])
+        for frame in summary
+        if f"/{folder}/" in frame.filename
+    ]
+    description = Description(
+        ancestry=tuple(f"{base.__module__}.{base.__qualname__}"[:200] for base in type(error).__mro__[:32]),
+        message=_text(error),
+        places=tuple(places[-_MAX_FRAMES:]),
+        blank=BlankPlace(error.file, error.line, error.question) if isinstance(error, BlankError) else None,
+    )
+    return msgspec.to_builtins(description)  # type: ignore[no-any-return]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:_MAX_TEXT].encode(errors="backslashreplace").decode()
+    except BaseException:
+        return "(its message could not be read)"
+
+
+def _base(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+class FromStudent(Exception):
+    """Mixed into every exception that stands for one in the student's process."""
+
+    def __init__(self, description: Description) -> None:
+        # Not super(): some built-in exceptions insist on arguments that we don't have.
+        Exception.__init__(self, description.message)
+        self.description = description
+
+    def __str__(self) -> str:
+        return self.description.message
+
+
+class BlankReached(BaseException):
+    """The student's code touched a blank. Ends the test at once: no suite can catch or shrink it."""
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description.message)
+        self.description = description
+
+
+class StudentError(FromStudent):
+    """An exception without a built-in ancestor that a suite may catch: SystemExit, for one."""
+
+
+def rebuild(plain: Any) -> BaseException:
+    """The grader's exception for a description from the wire. Raises msgspec.ValidationError if it is none."""
+    description = msgspec.convert(plain, Description)
+    if "shared.blanks.BlankError" in description.ancestry:
+        return BlankReached(description)
+    return stand_in(description.ancestry)(description)
+
+
+@lru_cache(maxsize=256)
+def stand_in(ancestry: tuple[str, ...]) -> type[FromStudent]:
+    """A class of the grader's for an exception class of the student's, below the same built-in one.
+
+    subtle: only subclasses of Exception, and never StopIteration. SystemExit, KeyboardInterrupt or
+    a test framework's "skip" would end or excuse the grader's test instead of failing it.
+    """
+    if not ancestry:
+        return StudentError
+    module, _, name = ancestry[0].rpartition(".")
+    if module != "builtins":
+        return type(name if name.isidentifier() else "Error", (stand_in(ancestry[1:]),), {})
+    found = getattr(builtins, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)) or issubclass(found, StopIteration):
+        return StudentError
+    return type(name, (FromStudent, found), {})

@@ -1,0 +1,137 @@
+"""The keeper: a trusted process beside each worker that sees it born, watches it and buries it.
+
+It never runs a line of the submission and talks to nobody but the grader. It ends the worker when
+the grader asks or hangs up, or when the worker uses more memory, disk or threads than it may; it
+reaps whatever the worker leaves behind. Time is not its business: CPU time is limited by the
+kernel, the deadline is the grader's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from autograder.isolation import kernel, namespaces
+from autograder.isolation.sandbox import MAX_THREADS, Policy
+
+_LOOK_EVERY_MS = 50
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Birth(msgspec.Struct, frozen=True, tag=True):
+    """A worker exists; its pidfd travels along."""
+
+    pid: int
+
+
+class Death(msgspec.Struct, frozen=True, tag=True):
+    """A worker is gone, and everything it started with it."""
+
+    exit_code: int | None
+    signal: int | None
+    reason: str  # "" or the resource it used too much of: memory, disk, threads
+    cpu_seconds: float
+
+
+def keep(policy: Policy, grader: socket.socket, worker: socket.socket, output: int) -> NoReturn:
+    """Fork the worker, watch over it until it is gone, tell the grader how it went, and exit."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER)
+    if "namespaces" in policy.layers:
+        namespaces.enter()
+    pid = os.fork()
+    if pid == 0:
+        grader.close()
+        from autograder.isolation.worker import live
+
+        live(policy, worker, output)
+    worker.close()
+    os.close(output)
+    handle = os.pidfd_open(pid)
+    socket.send_fds(grader, [msgspec.msgpack.encode(Birth(pid))], [handle])
+    reason = _watch(policy, pid, handle, grader)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        grader.send(msgspec.msgpack.encode(_bury(pid, reason)))
+    os._exit(0)
+
+
+def _watch(policy: Policy, pid: int, handle: int, grader: socket.socket) -> str:
+    """Until the worker is gone, or must go: the reason if a resource ran out, else ''."""
+    events = select.poll()
+    events.register(handle, select.POLLIN)
+    events.register(grader, select.POLLIN)
+    while not events.poll(_LOOK_EVERY_MS):
+        if reason := _excess(policy, pid):
+            return reason
+    return ""
+
+
+def _excess(policy: Policy, pid: int) -> str:
+    try:
+        resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
+    except OSError:
+        return ""
+    if resident > policy.memory_bytes:
+        return "memory"
+    if threads > MAX_THREADS:
+        return "threads"
+    if "namespaces" not in policy.layers and _bytes_below(policy.scratch) > policy.scratch_bytes:
+        return "disk"
+    return ""
+
+
+def _bytes_below(directory: str) -> int:
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += Path(folder, file).lstat().st_size
+    return total
+
+
+def _bury(pid: int, reason: str) -> Death:
+    """End the worker and all its descendants, and wait until none is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    _reap_orphans()
+    code = os.waitstatus_to_exitcode(status)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Death(
+        exit_code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        reason=reason,
+        cpu_seconds=used.ru_utime + used.ru_stime,
+    )
+
+
+def _reap_orphans() -> None:
+    """Kill what the worker left. As sub-reaper this process is the parent of every orphan, daemons too."""
+    while True:
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    """Pids whose parent is this process, from the process table: not every kernel keeps a list."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():
+                found.append(int(stat.parent.name))
+    return found

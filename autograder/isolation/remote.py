@@ -1,0 +1,176 @@
+"""The grader's end of a worker: requests with numbers, services, and what it means when it dies.
+
+`Remote` is the same over a socket (isolated mode) and within one process (local mode); only the
+`Transport` differs, so a suite can't tell which it runs in. It knows nothing of tests.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from autograder.isolation import failure
+from autograder.isolation.proxy import Proxy
+from autograder.isolation.wire import Packer, Unpacker, WireError
+
+Frame = tuple[Any, list[memoryview]]
+Answer = Callable[[Any, list[memoryview]], Frame]
+
+
+class WorkerGone(BaseException):
+    """The worker died or was ended. No suite can catch this, and Hypothesis does not retry it.
+
+    Attributes:
+        status: "timeout" or "crashed".
+    """
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Transport(Protocol):
+    """Carries requests to a worker and lets it ask questions meanwhile."""
+
+    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Frame:
+        """The worker's reply. Raises WorkerGone."""
+
+    def cpu_seconds(self) -> float:
+        """CPU time that the student's process has used so far."""
+
+    def output(self) -> str:
+        """What the student's code printed since the last call."""
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+class Service:
+    """An object of the grader's on its way to the student's code; only its named methods can be called there."""
+
+    def __init__(self, target: object, methods: tuple[str, ...]) -> None:
+        self.target, self.methods = target, methods
+
+
+class Remote:
+    """Sends requests to one worker; turns its replies into values, proxies and exceptions."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.known_methods: set[tuple[str, str]] = set()
+        self._numbers = itertools.count(1)
+        self._released: list[int] = []
+        self._services: list[Service] = []
+        self._service_failure: BaseException | None = None
+
+    def request(self, operation: str, *arguments: object) -> Any:
+        """Carry out one operation in the worker and return its result.
+
+        Raises:
+            WorkerGone: it died, ran out of time, or sent something malformed.
+            BlankReached: the student's code touched a blank.
+            Exception: the student's code raised; of the same built-in class where it was one.
+        """
+        packer = Packer(self)
+        packed = [packer.pack(argument) for argument in arguments]
+        number, released, self._released = next(self._numbers), self._released, []
+        reply, buffers = self.transport.exchange([number, released, operation, packed], packer.buffers, self._answer)
+        try:
+            result = self._read(number, reply, buffers)
+        except (WireError, msgspec.ValidationError) as error:
+            self.transport.close()
+            raise WorkerGone("crashed", f"the worker's reply was malformed: {error}") from error
+        self._raise_service_failure()
+        if isinstance(result, Raised):
+            raise result.error
+        return result
+
+    def _read(self, number: int, reply: Any, buffers: list[memoryview]) -> Any:
+        if type(reply) is not list or len(reply) != 3 or reply[0] != number:
+            raise WireError("an answer to another question")
+        _, kind, content = reply
+        if kind == "value":
+            return Unpacker(self, buffers).unpack(content)
+        if kind == "error":
+            return Raised(failure.rebuild(content))
+        raise WireError("neither a value nor an error")
+
+    def release(self, number: int) -> None:
+        """The grader has dropped its last proxy of an object; the worker learns it with the next request."""
+        self._released.append(number)
+
+    # References: proxies and services.
+
+    def refer(self, value: object) -> list[Any]:
+        """Describe a proxy or a service. Raises WireError for any other object: it can't cross."""
+        if isinstance(value, Proxy):
+            return ["reference", Proxy.number_of(value)]
+        if isinstance(value, Service):
+            self._services.append(value)
+            return ["service", len(self._services) - 1, list(value.methods)]
+        raise WireError(f"a {type(value).__name__} cannot cross to the student's process; pass values or lab.service(...)")
+
+    def resolve(self, tag: str, fields: list[Any]) -> object:
+        """A proxy for an object that stayed in the worker; a class of ours for an exception class."""
+        if tag != "reference":
+            raise WireError(f"unknown tag {tag!r:.40}")
+        number, kind, label, ancestry, is_callable = fields
+        if type(number) is not int or type(label) is not str or not all(type(name) is str for name in ancestry):
+            raise WireError("malformed reference")
+        if kind == "exception":
+            return failure.stand_in(tuple(ancestry))
+        return Proxy(self, number, label, ancestry[0], bool(is_callable))
+
+    # Services: the worker asks, the grader's object answers.
+
+    def _answer(self, question: Any, buffers: list[memoryview]) -> Frame:
+        try:
+            method, args, kwargs = self._understand(question, buffers)
+        except WireError as error:
+            return ["refused", "TypeError", str(error)], []
+        try:
+            packer = Packer(_ByValue())
+            return ["answer", packer.pack(method(*args, **kwargs))], packer.buffers
+        except (ValueError, IndexError, TypeError, WireError) as error:  # the caller's mistake: it may handle it
+            return ["refused", type(error).__name__, str(error)], []
+        except BaseException as error:  # a broken promise: student code can't make the grader forget it
+            self._service_failure = self._service_failure or error
+            return ["refused", "RuntimeError", "the test has failed"], []
+
+    def _understand(self, question: Any, buffers: list[memoryview]) -> tuple[Callable[..., Any], Any, Any]:
+        """The method and arguments a worker asks for. Raises WireError unless all of it is permitted."""
+        if type(question) is not list or len(question) != 5 or type(question[1]) is not int:
+            raise WireError("malformed question")
+        _, number, name, packed_args, packed_kwargs = question
+        if not 0 <= number < len(self._services) or name not in self._services[number].methods:
+            raise WireError("no such service")
+        unpacker = Unpacker(_ByValue(), buffers)
+        args, kwargs = unpacker.unpack(packed_args), unpacker.unpack(packed_kwargs)
+        if type(args) is not tuple or type(kwargs) is not dict or not all(type(key) is str for key in kwargs):
+            raise WireError("malformed arguments")
+        return getattr(self._services[number].target, name), args, kwargs
+
+    def _raise_service_failure(self) -> None:
+        if self._service_failure is not None:
+            failed, self._service_failure = self._service_failure, None
+            raise failed
+
+
+class Raised:
+    """A reply that says: the student's code raised this."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _ByValue:
+    """What services exchange: values only, so no object of either side is reachable from the other."""
+
+    def refer(self, value: object) -> list[Any]:
+        raise WireError(f"a {type(value).__name__} cannot cross by value")
+
+    def resolve(self, tag: str, fields: list[Any]) -> object:
+        raise WireError(f"a {tag!r:.40} cannot cross by value")

@@ -1,0 +1,109 @@
+"""What a lab consists of: exercises, the blanks they ask for, the limits they run under.
+
+These are plain records, read from `lab.toml` (author's side) or `lab.json` (student's side)
+by `lab_file.py`. They hold no code of a lab and know nothing of files but their names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class CourseError(Exception):
+    """Something in the course is wrong where its author can put it right; prints `file:line: message`."""
+
+    def __init__(self, file: Path | str, line: int, message: str) -> None:
+        super().__init__(file, line, message)
+        self.file, self.line, self.message = Path(file), line, message
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class WrongAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Code a student plausibly writes, and the misconception behind it.
+
+    An author's course has `code`. A student's has only its `digest`, which recognises the
+    answer without giving it away (`authoring/answers.py` computes it).
+    """
+
+    code: str = ""
+    why: str = ""
+    digest: str = ""
+
+
+class Blank(Struct, frozen=True, forbid_unknown_fields=True):
+    """One question: its three hints (nudge, method, nearly the answer) and the answers known to be wrong."""
+
+    question: str
+    hints: tuple[str, str, str]
+    wrong: tuple[WrongAnswer, ...]
+
+
+class Exercise(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is graded as one: some questions in one file, seen through the file's public `names`.
+
+    `builds_on` lists the exercises of the same lab whose failure makes this one fail too.
+    """
+
+    id: str
+    title: str
+    file: str
+    names: tuple[str, ...]
+    points: float
+    minutes: int
+    questions: tuple[str, ...]
+    builds_on: tuple[str, ...] = ()
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one exercise may use; `processes` counts the children a submission may start."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    memory_bytes: int
+    processes: int = 0
+
+
+class Lab(Struct, frozen=True):
+    """One lab. `sources` is the directory it was read from, `id` that directory's name."""
+
+    id: str
+    title: str
+    order: int
+    exercises: tuple[Exercise, ...]
+    blanks: dict[str, Blank]
+    limits: Limits
+    forbidden_imports: dict[str, tuple[str, ...]]
+    sources: Path
+
+    @property
+    def number(self) -> int:
+        """The 3 of lab 3."""
+        return self.order
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that have exercises, in the order of the exercises."""
+        return tuple(dict.fromkeys(exercise.file for exercise in self.exercises))
+
+    @property
+    def points(self) -> float:
+        """What the whole lab is worth."""
+        return sum(exercise.points for exercise in self.exercises)
+
+    def exercise(self, id: str) -> Exercise:
+        """The exercise of this id; LookupError names those there are."""
+        for exercise in self.exercises:
+            if exercise.id == id:
+                return exercise
+        raise LookupError(f"{self.id} has no exercise {id!r}; it has {', '.join(e.id for e in self.exercises)}")
+
+    def exercise_of(self, question: str) -> Exercise:
+        """The exercise that asks a question; LookupError names the questions there are."""
+        for exercise in self.exercises:
+            if question in exercise.questions:
+                return exercise
+        raise LookupError(f"{self.id} has no question {question!r}; it has {', '.join(self.blanks)}")
