@@ -55,6 +55,11 @@ def detail(error: BaseException, printed: str, smallest: bool) -> str:
     return _capped("\n".join(part for part in parts if part))
 
 
+def import_failure(file: str, error: FromStudent) -> str:
+    """Why a student's file can't be imported: no test has spoken yet, so nothing hidden can be in it."""
+    return _capped(f"{file} does not import.\n{_cause(error)}")
+
+
 def _status(error: BaseException | None) -> TestStatus:
     if error is None:
         return "passed"

@@ -18,6 +18,8 @@ from autograder.grading import evidence
 from autograder.grading.fixture import LabFixture
 from autograder.grading.result import TestResult
 from autograder.grading.shrinking import Shrinking
+from autograder.isolation.failure import FromStudent
+from autograder.isolation.launcher import SandboxError
 from autograder.isolation.remote import Remote, WorkerGone
 from autograder.lab import Exercise, Lab
 
@@ -44,6 +46,7 @@ class Run:
     open_worker: OpenWorker
     results: list[TestResult] = field(default_factory=list)
     cpu_s: float = 0.0
+    broken: str = ""  # why the exercise's file can't be imported
     _remote: Remote | None = None
     _deadline: float = 0.0
 
@@ -56,7 +59,18 @@ class Run:
             if min(cpu, wall) < 0.1:
                 raise WorkerGone("timeout", "an earlier test used up all the time of this exercise")
             self._remote = self.open_worker(cpu, wall)
+            self._import()
         return self._remote
+
+    def _import(self) -> None:
+        """Import the exercise's file; if that fails, all of its tests do, and the exercise is broken."""
+        assert self._remote is not None
+        try:
+            self._remote.request("load", self.exercise.file.removesuffix(".py"))
+        except FromStudent as error:
+            self.broken = evidence.import_failure(f"labs/{self.lab.id}/{self.exercise.file}", error)
+            self.drop_worker()
+            raise
 
     def drop_worker(self) -> None:
         """End the worker, if there is one, and book the CPU time it used."""
@@ -76,6 +90,7 @@ class GraderPlugin:
     def __init__(self, runs: dict[str, Run], shrinking: Shrinking, show_hidden: bool, fail_fast: bool) -> None:
         self.runs = runs
         self._shrinking, self._show_hidden, self._fail_fast = shrinking, show_hidden, fail_fast
+        self.sandbox_error: SandboxError | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark in MARKS:
@@ -96,17 +111,25 @@ class GraderPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Skip what can't change the verdict any more, and end a worker after its exercise's last test."""
+        """With `fail_fast`, leave out what can't change the verdict any more."""
         results = self.runs[exercise_of(item)].results
         if self._fail_fast and any(result.status != "passed" for result in results):
             return True
         return None
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """After an exercise's last test its worker goes, and with it whatever the code left running."""
+        if nextitem is None or exercise_of(nextitem) != exercise_of(item):
+            self.runs[exercise_of(item)].drop_worker()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        if call.when == "call" or (call.when == "setup" and error is not None):
+        if isinstance(error, SandboxError):  # not the student's fault: nothing more can be graded here
+            self.sandbox_error, item.session.shouldstop = error, str(error)
+        elif call.when == "call" or (call.when == "setup" and error is not None):
             self._record(item, error)
         elif error is not None:
             raise SuiteError(f"{item.nodeid} failed while cleaning up: {error!r}") from error

@@ -49,6 +49,7 @@ def run_suites(
 
     Raises:
         SuiteError: a suite could not be collected, or an exercise has no test.
+        SandboxError: a worker could not be confined.
     """
     configure_hypothesis(seed)
     with bounded_shrinking(shrink) as shrinking:
@@ -58,6 +59,8 @@ def run_suites(
         finally:
             for run in runs:
                 run.drop_worker()
+    if plugin.sandbox_error is not None:
+        raise plugin.sandbox_error
     for run in runs:
         if not run.results:
             raise SuiteError(f"no test is marked exercise({run.exercise.id!r}): its points could not be earned")

@@ -12,9 +12,8 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,11 +21,13 @@ from autograder.isolation.wire import WireError
 
 MAX_HEADER_BYTES = 8 * 2**20
 MAX_BUFFER_BYTES = 256 * 2**20
-_READ_BYTES = 64 * 1024
-_TIMEOUT_STEP_SECONDS = 0.25
+_READ_BYTES = 16 * 1024
+_TIMEOUT_STEP_SECONDS = 0.1
 _PREFIX = struct.Struct("<II")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ConnectionLost(Exception):
@@ -41,7 +42,7 @@ class Channel:
     """One end of a socket pair, on which frames travel.
 
     Args:
-        connection: a stream socket; the channel owns it.
+        connection: a blocking stream socket; the channel owns it.
         deadline: when to give up, on the monotonic clock in seconds; None to wait for ever.
     """
 
@@ -49,79 +50,84 @@ class Channel:
         self._connection = connection
         self._deadline = deadline
         self._timeout = float("inf")
-        self._unread = bytearray()
+        self._unread = b""
 
     def send(self, message: Any, buffers: Sequence[memoryview] = ()) -> None:
         """Send one frame. Raises WireError if it is too large, ConnectionLost, DeadlinePassed."""
         header = _encoder.encode([message, [len(buffer) for buffer in buffers]])
-        size = sum(map(len, buffers))
+        size = sum(map(len, buffers)) if buffers else 0
         if len(header) > MAX_HEADER_BYTES or size > MAX_BUFFER_BYTES:
             raise WireError(f"a message of {len(header) + size} bytes is too large to cross")
-        with self._time_limit():
-            self._connection.sendall(_PREFIX.pack(len(header), size) + header)
-            for buffer in buffers:
-                self._connection.sendall(buffer)
+        self._send(_PREFIX.pack(len(header), size) + header)
+        for buffer in buffers:
+            self._send(buffer)
 
-    def receive(self) -> tuple[Any, list[memoryview]]:
+    def receive(self) -> tuple[Any, list[bytearray]]:
         """Receive one frame: its message and its buffers. Raises WireError, ConnectionLost, DeadlinePassed."""
         header_size, buffer_size = _PREFIX.unpack(self._read(_PREFIX.size))
         if header_size > MAX_HEADER_BYTES or buffer_size > MAX_BUFFER_BYTES:
             raise WireError(f"a message of {header_size + buffer_size} bytes was announced")
         try:
             message, sizes = _decoder.decode(self._read(header_size))
-            return message, _cut(memoryview(self._read(buffer_size)), sizes)
         except (ValueError, TypeError, RecursionError, msgspec.DecodeError) as error:
             raise WireError(f"malformed message: {type(error).__name__}") from error
+        if type(sizes) is not list or any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) != buffer_size:
+            raise WireError("buffer sizes do not add up")
+        return message, [self._read_buffer(size) for size in sizes]
 
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
 
-    def _read(self, size: int) -> bytes | bytearray:
+    def _send(self, data: bytes | memoryview) -> None:
+        # Not sendall: a reader that takes a byte a second would keep it busy beyond any deadline.
+        sent = self._attempt(self._connection.send, data)
+        while sent < len(data):
+            sent += self._attempt(self._connection.send, memoryview(data)[sent:])
+
+    def _read(self, size: int) -> bytes:
         """Exactly `size` bytes. What small frames leave unread is kept: usually one system call serves a frame."""
-        if len(self._unread) < size:
-            with self._time_limit():
-                self._fill(size)
+        while len(self._unread) < size:
+            piece = self._attempt(self._connection.recv, max(_READ_BYTES, size - len(self._unread)))
+            if not piece:
+                raise ConnectionLost
+            self._unread = self._unread + piece if self._unread else piece
         data, self._unread = self._unread[:size], self._unread[size:]
         return data
 
-    def _fill(self, size: int) -> None:
-        while len(self._unread) < size:
-            self._check_deadline()
-            piece = self._connection.recv(max(_READ_BYTES, size - len(self._unread)))
-            if not piece:
+    def _read_buffer(self, size: int) -> bytearray:
+        """A buffer of its own, filled by the kernel: large arrays are copied only once."""
+        buffer = bytearray(size)
+        start = min(size, len(self._unread))
+        buffer[:start], self._unread = self._unread[:start], self._unread[start:]
+        rest = memoryview(buffer)[start:]
+        while rest:
+            count = self._attempt(self._connection.recv_into, rest)
+            if not count:
                 raise ConnectionLost
-            self._unread += piece
+            rest = rest[count:]
+        return buffer
 
-    def _check_deadline(self) -> None:
+    def _attempt(self, operation: Callable[[T], R], argument: T) -> R:
+        """A system call on the socket, again and again until it succeeds or the deadline has passed."""
+        while True:
+            if self._deadline is not None:
+                self._keep_to(self._deadline)
+            try:
+                return operation(argument)
+            except BlockingIOError:
+                continue  # the socket's own timeout
+            except OSError as error:
+                raise ConnectionLost from error
+
+    def _keep_to(self, deadline: float) -> None:
         """Keep the socket's own timeout near the deadline; setting it for each frame would cost a system call."""
-        if self._deadline is None:
-            return
-        left = self._deadline - time.monotonic()
+        left = deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError
-        if left < self._timeout - _TIMEOUT_STEP_SECONDS or left < _TIMEOUT_STEP_SECONDS:
+            raise DeadlinePassed
+        if left < self._timeout - _TIMEOUT_STEP_SECONDS:
             self._timeout = left
-            self._connection.settimeout(left)
-
-    @contextmanager
-    def _time_limit(self) -> Iterator[None]:
-        try:
-            self._check_deadline()
-            yield
-        except TimeoutError as error:
-            raise DeadlinePassed from error
-        except OSError as error:
-            raise ConnectionLost from error
-
-
-def _cut(rest: memoryview, sizes: list[int]) -> list[memoryview]:
-    buffers = []
-    for size in sizes:
-        if type(size) is not int or not 0 <= size <= len(rest):
-            raise WireError("buffer sizes do not add up")
-        buffers.append(rest[:size])
-        rest = rest[size:]
-    if rest:
-        raise WireError("buffer sizes do not add up")
-    return buffers
+            # subtle: not settimeout(), which makes Python poll before every read and write.
+            timeout = struct.pack("@ll", int(left), int(left % 1 * 1e6) + 1)
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._connection.setsockopt(socket.SOL_SOCKET, option, timeout)

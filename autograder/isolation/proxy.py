@@ -28,7 +28,8 @@ class Proxy:
     @staticmethod
     def number_of(proxy: Proxy) -> int:
         """The number under which the worker keeps the object."""
-        return proxy._proxy_number
+        number: int = proxy._proxy_number
+        return number
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name.startswith("_repr_"):
@@ -72,8 +73,8 @@ class Proxy:
     def _refuse(self, *_: object) -> NoReturn:
         raise AssertionError(f"expected a plain value, got an object of class {self._proxy_class.rsplit('.', 1)[-1]!a}")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse  # type: ignore[assignment]
-    __bool__ = __hash__ = __int__ = __float__ = __index__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
+    __bool__ = __hash__ = __int__ = __float__ = __index__ = _refuse
 
 
 class Method:

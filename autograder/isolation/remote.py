@@ -14,10 +14,10 @@ import msgspec
 
 from autograder.isolation import failure
 from autograder.isolation.proxy import Proxy
-from autograder.isolation.wire import Packer, Unpacker, WireError
+from autograder.isolation.wire import Packer, Received, Sent, Unpacker, WireError
 
-Frame = tuple[Any, list[memoryview]]
-Answer = Callable[[Any, list[memoryview]], Frame]
+Answer = Callable[[Any, list[bytearray]], Sent]
+"""Answers a question that the student's code asks of a service."""
 
 
 class WorkerGone(BaseException):
@@ -35,7 +35,7 @@ class WorkerGone(BaseException):
 class Transport(Protocol):
     """Carries requests to a worker and lets it ask questions meanwhile."""
 
-    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Frame:
+    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Received:
         """The worker's reply. Raises WorkerGone."""
 
     def cpu_seconds(self) -> float:
@@ -88,7 +88,7 @@ class Remote:
             raise result.error
         return result
 
-    def _read(self, number: int, reply: Any, buffers: list[memoryview]) -> Any:
+    def _read(self, number: int, reply: Any, buffers: list[bytearray]) -> Any:
         if type(reply) is not list or len(reply) != 3 or reply[0] != number:
             raise WireError("an answer to another question")
         _, kind, content = reply
@@ -126,7 +126,7 @@ class Remote:
 
     # Services: the worker asks, the grader's object answers.
 
-    def _answer(self, question: Any, buffers: list[memoryview]) -> Frame:
+    def _answer(self, question: Any, buffers: list[bytearray]) -> Sent:
         try:
             method, args, kwargs = self._understand(question, buffers)
         except WireError as error:
@@ -140,7 +140,7 @@ class Remote:
             self._service_failure = self._service_failure or error
             return ["refused", "RuntimeError", "the test has failed"], []
 
-    def _understand(self, question: Any, buffers: list[memoryview]) -> tuple[Callable[..., Any], Any, Any]:
+    def _understand(self, question: Any, buffers: list[bytearray]) -> tuple[Callable[..., Any], Any, Any]:
         """The method and arguments a worker asks for. Raises WireError unless all of it is permitted."""
         if type(question) is not list or len(question) != 5 or type(question[1]) is not int:
             raise WireError("malformed question")

@@ -37,6 +37,7 @@ class Policy(msgspec.Struct, frozen=True):
     scratch_bytes: int
     processes: int
     layers: tuple[str, ...]  # of LAYERS: which must be active
+    core: int | None = None  # the core it should run on: the grader's own
 
 
 LAYERS = ("limits", "landlock", "seccomp", "namespaces")

@@ -12,23 +12,24 @@ from typing import Any
 from autograder.isolation import frames
 from autograder.isolation.keeper import Death
 from autograder.isolation.launcher import Scratch, WorkerProcess, Zygote
-from autograder.isolation.remote import Answer, Frame, WorkerGone
+from autograder.isolation.remote import Answer, WorkerGone
 from autograder.isolation.sandbox import Policy
-from autograder.isolation.wire import WireError
+from autograder.isolation.wire import Received, Sent, WireError
 from autograder.isolation.worker import Worker
 
 
 class IsolatedTransport:
     """A confined worker process with a deadline; whatever it does, `exchange` returns or raises in time."""
 
-    def __init__(self, zygote: Zygote, policy: Policy, package: str, wall_seconds: float) -> None:
+    def __init__(self, zygote: Zygote, policy: Policy, scratch: Scratch, package: str, wall_seconds: float) -> None:
+        self._scratch = scratch
         self._process: WorkerProcess = zygote.fork(policy)
         self._policy = policy
         self._channel = frames.Channel(self._process.connection, time.monotonic() + wall_seconds)
         self._gone: WorkerGone | None = None
         self._channel.send(package)
 
-    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Frame:
+    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Received:
         """The worker's reply. Raises WorkerGone, and again whenever asked after that."""
         if self._gone is not None:
             raise self._gone
@@ -61,6 +62,7 @@ class IsolatedTransport:
         """End the worker and everything it started."""
         self._gone = self._gone or WorkerGone("crashed", "the worker was ended")
         self._process.close()
+        self._scratch.close()
 
 
 def verdict(death: Death, policy: Policy) -> WorkerGone:
@@ -79,14 +81,14 @@ class LocalTransport:
     """The student's code in this very process: for a debugger, and for answers within a second."""
 
     def __init__(self, package: str) -> None:
-        self._worker = Worker(package, lambda question, buffers: self._answer(question, buffers))
+        self._worker = Worker(package, lambda question, buffers: _arrived(*self._answer(question, _copies(buffers))))
         self._answer: Answer = _nobody
 
-    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Frame:
+    def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Received:
         """The worker's reply; questions go straight to `answer`."""
         previous, self._answer = self._answer, answer
         try:
-            return self._worker.handle(message, buffers)
+            return _arrived(*self._worker.handle(message, _copies(buffers)))
         finally:
             self._answer = previous
 
@@ -102,8 +104,13 @@ class LocalTransport:
         """Nothing to end."""
 
 
-def _nobody(question: Any, buffers: list[memoryview]) -> Frame:
+def _arrived(message: Any, buffers: list[memoryview]) -> Received:
+    return message, _copies(buffers)
+
+
+def _copies(buffers: list[memoryview]) -> list[bytearray]:
+    return [bytearray(buffer) for buffer in buffers]
+
+
+def _nobody(question: Any, buffers: list[bytearray]) -> Sent:
     raise AssertionError("no request is under way")
-
-
-__all__ = ["IsolatedTransport", "LocalTransport", "Scratch", "verdict"]

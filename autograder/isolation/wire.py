@@ -32,6 +32,12 @@ _DTYPES = (
 ).split()
 
 
+Sent = tuple[Any, list[memoryview]]
+"""A frame on its way out: plain data, and views of the arrays it speaks of."""
+Received = tuple[Any, list[bytearray]]
+"""A frame that has arrived: plain data, and buffers that are nobody else's."""
+
+
 class WireError(Exception):
     """A value that cannot cross, or a message that is not well formed."""
 
@@ -149,7 +155,7 @@ class Unpacker:
     """Turns plain data back into values. Every field is checked: the other side may be hostile."""
 
     references: References
-    buffers: list[memoryview]
+    buffers: list[bytearray]
 
     def unpack(self, plain: Any, depth: int = 0) -> Any:
         """The value that `plain` describes. Raises WireError when it describes none."""
@@ -184,7 +190,9 @@ class Unpacker:
         buffer = self.buffers[index]
         if len(buffer) != count * itemsize:
             raise WireError(f"{len(buffer)} bytes for shape {shape}")
-        return bytearray(buffer)  # a copy, and so writable and nobody else's
+        # subtle: each buffer serves one array. Two that share memory would change each other.
+        self.buffers[index] = bytearray()
+        return buffer
 
     def _array(self, fields: list[Any], _: int) -> np.ndarray[Any, Any]:
         name, shape, index = fields

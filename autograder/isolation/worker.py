@@ -19,11 +19,11 @@ from typing import Any, NoReturn
 
 from autograder.isolation import frames, sandbox
 from autograder.isolation.failure import describe
-from autograder.isolation.wire import Packer, Unpacker, WireError
+from autograder.isolation.wire import Packer, Received, Sent, Unpacker, WireError
 from shared.blanks import Blank, blank_returned
 
-Frame = tuple[Any, list[memoryview]]
-Ask = Callable[[Any, list[memoryview]], Frame]
+Ask = Callable[[Any, list[memoryview]], Received]
+"""Asks the grader a question and returns its answer."""
 SANDBOX_FAILED = 120
 
 
@@ -41,6 +41,7 @@ class Worker:
         self._objects: dict[int, Any] = {}
         self._next = 0
         self._operations: dict[str, Callable[..., Any]] = {
+            "load": self._load,
             "name": self._name,
             "given": lambda module, name: getattr(importlib.import_module(module), name),
             "getattr": getattr,
@@ -57,7 +58,7 @@ class Worker:
             "fetch": lambda target: target,
         }
 
-    def handle(self, message: Any, buffers: list[memoryview]) -> Frame:
+    def handle(self, message: Any, buffers: list[bytearray]) -> Sent:
         """Carry out one request `[id, released handles, operation, arguments]`; the reply carries its id."""
         request, released, operation, arguments = message
         for handle in released:
@@ -68,6 +69,9 @@ class Worker:
             return [request, "value", packer.pack(self._operations[operation](*unpacked))], packer.buffers
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are the student's failures
             return [request, "error", describe(error, self._package)], []
+
+    def _load(self, file: str) -> None:
+        importlib.import_module(f"{self._package}.{file}")
 
     def _name(self, file: str, name: str) -> Any:
         return getattr(importlib.import_module(f"{self._package}.{file}"), name)
@@ -148,6 +152,8 @@ def live(policy: sandbox.Policy, connection: socket.socket, output: int) -> NoRe
     status = SANDBOX_FAILED
     try:
         _arrange(connection, output)
+        if policy.core is not None:
+            os.sched_setaffinity(0, {policy.core})
         sandbox.shut(policy)
         os.chdir(policy.scratch)
         os.environ.update(HOME=policy.scratch, TMPDIR=policy.scratch)
@@ -193,7 +199,7 @@ def _quiet_writer() -> Any:
 
 
 def _serve(channel: frames.Channel, package: str) -> NoReturn:
-    def ask(question: Any, buffers: list[memoryview]) -> Frame:
+    def ask(question: Any, buffers: list[memoryview]) -> Received:
         channel.send(question, buffers)
         while True:
             message, received = channel.receive()
