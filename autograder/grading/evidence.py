@@ -94,7 +94,9 @@ def _example(notes: Sequence[str], smallest: bool) -> str:
     """Hypothesis' falsifying example, without the lines that mean nothing to a student."""
     for note in notes:
         if note.startswith("Falsifying"):
-            lines = [line for line in note.splitlines()[1:] if line.strip() not in ("lab=lab,", ")", "", "state.teardown()")]
+            lines = [
+                line for line in note.splitlines()[1:] if line.strip() not in ("lab=lab,", ")", "", "state.teardown()")
+            ]
             heading = "smallest case:" if smallest else "a failing case (a smaller one may exist):"
             return "\n".join([heading, *lines])
     return ""
@@ -115,4 +117,6 @@ def _capped(text: str) -> str:
     lines = [line[:_MAX_WIDTH] for line in text.splitlines()]
     if len(lines) > _MAX_LINES:
         lines = [*lines[:_MAX_LINES], f"… {len(lines) - _MAX_LINES} more lines"]
-    return "\n".join("".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines)
+    return "\n".join(
+        "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines
+    )

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from autograder.isolation.proxy import Proxy
-from autograder.isolation.remote import Remote, Service
+from autograder.isolation.remote import Remote
+from autograder.isolation.services import Service
 
 
 class Cost:

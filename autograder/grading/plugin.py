@@ -19,9 +19,10 @@ from autograder.grading.fixture import LabFixture
 from autograder.grading.result import TestResult
 from autograder.grading.shrinking import Shrinking
 from autograder.isolation.failure import FromStudent
-from autograder.isolation.launcher import SandboxError
+from autograder.isolation.process import SandboxError
 from autograder.isolation.remote import Remote, WorkerGone
 from autograder.lab import Exercise, Lab
+from autograder.refusal import Refusal
 
 MARKS = (
     "exercise(id): the exercise that this test grades",
@@ -33,7 +34,7 @@ OpenWorker = Callable[[float, float], Remote]
 """Starts a worker for so many CPU seconds and so many seconds in all."""
 
 
-class SuiteError(Exception):
+class SuiteError(Refusal):
     """A suite of the course is wrong: not the student's fault, and never graded as such."""
 
 

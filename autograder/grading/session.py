@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-
 from pathlib import Path
 
 from msgspec import Struct
@@ -101,18 +100,18 @@ class Session:
 
 
 def run_exercises(
-    root: Path, lab: Lab, exercises: Sequence[Exercise], open_worker: OpenWorker, options: Options, debug: bool = False
+    root: Path, lab: Lab, exercises: Sequence[Exercise], open_worker: OpenWorker, options: Options, local: bool = False
 ) -> list[Run]:
     """Run the suites of some of a lab's exercises; each run holds its test results. Raises SuiteError."""
     runs = [Run(exercise, lab, open_worker) for exercise in exercises]
     run_suites(
-        suite_files(root, lab.id, public_only=debug),
+        suite_files(root, lab.id, public_only=local),
         runs,
         seed=options.seed,
         shrink=options.shrink,
         show_hidden=options.show_hidden,
         fail_fast=options.fail_fast,
-        debug=debug,
+        local=local,
     )
     return runs
 

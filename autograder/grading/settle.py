@@ -30,9 +30,7 @@ def blanks_left(lab: Lab, exercise: Exercise, report: FileReport) -> tuple[Place
     return tuple(Place(file, line, question) for question, line in report.blanks if question in exercise.questions)
 
 
-def _result(
-    exercise: Exercise, status: ExerciseStatus, message: str, left: tuple[Place, ...] = ()
-) -> ExerciseResult:
+def _result(exercise: Exercise, status: ExerciseStatus, message: str, left: tuple[Place, ...] = ()) -> ExerciseResult:
     return ExerciseResult(
         id=exercise.id,
         title=exercise.title,

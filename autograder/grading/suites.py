@@ -37,7 +37,7 @@ def run_suites(
     shrink: int = SHRINK_EXECUTIONS,
     show_hidden: bool = False,
     fail_fast: bool = False,
-    debug: bool = False,
+    local: bool = False,
 ) -> None:
     """Run the tests of the exercises in `runs`; each run then holds its results.
 
@@ -45,7 +45,7 @@ def run_suites(
         shrink: executions spent on making a failing example smaller.
         show_hidden: keep the details of hidden tests, too.
         fail_fast: after the first failure in an exercise, leave its other tests out.
-        debug: leave the terminal to the student's process, so that a debugger can talk.
+        local: the student's code runs in this process; leave it the terminal, so that a debugger can talk.
 
     Raises:
         SuiteError: a suite could not be collected, or an exercise has no test.
@@ -55,7 +55,7 @@ def run_suites(
     with bounded_shrinking(shrink) as shrinking:
         plugin = GraderPlugin({run.exercise.id: run for run in runs}, shrinking, show_hidden, fail_fast)
         try:
-            _run_pytest(files, plugin, debug)
+            _run_pytest(files, plugin, local)
         finally:
             for run in runs:
                 run.drop_worker()
@@ -66,12 +66,16 @@ def run_suites(
             raise SuiteError(f"no test is marked exercise({run.exercise.id!r}): its points could not be earned")
 
 
-def _run_pytest(files: Sequence[Path], plugin: GraderPlugin, debug: bool) -> None:
+def _run_pytest(files: Sequence[Path], plugin: GraderPlugin, local: bool) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     options = ["-c", os.devnull, "--rootdir", str(files[0].parent), "--noconftest", "--import-mode=importlib"]
-    options += ["-p", "no:cacheprovider", "-p", "no:junitxml", "--tb=short", "-q", *(["--capture=no"] if debug else [])]
+    options += ["-p", "no:cacheprovider", "-p", "no:junitxml", "--tb=short", "-q"]
+    # In local mode pytest keeps its hands off the terminal and off breakpoint().
+    options += ["-p", "no:terminal", "-p", "no:debugging", "--capture=no"] if local else []
     transcript = io.StringIO()
-    with contextlib.nullcontext() if debug else contextlib.redirect_stdout(transcript):
+    with contextlib.nullcontext() if local else contextlib.redirect_stdout(transcript):
         status = pytest.main([*options, *map(str, files)], plugins=[plugin])
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        raise SuiteError(f"the suites could not be run (pytest: {pytest.ExitCode(status).name}):\n{transcript.getvalue()}")
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+        raise SuiteError(
+            f"the suites could not be run (pytest: {pytest.ExitCode(status).name}):\n{transcript.getvalue()}"
+        )

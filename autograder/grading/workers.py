@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.isolation.launcher import SandboxError, Scratch, Zygote
+from autograder.isolation.launcher import Zygote
+from autograder.isolation.process import SandboxError, Scratch
 from autograder.isolation.remote import Remote
 from autograder.isolation.sandbox import Policy, readable_system
 from autograder.isolation.transport import IsolatedTransport

@@ -71,7 +71,11 @@ class Channel:
             message, sizes = _decoder.decode(self._read(header_size))
         except (ValueError, TypeError, RecursionError, msgspec.DecodeError) as error:
             raise WireError(f"malformed message: {type(error).__name__}") from error
-        if type(sizes) is not list or any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) != buffer_size:
+        if (
+            type(sizes) is not list
+            or any(type(size) is not int or size < 0 for size in sizes)
+            or sum(sizes) != buffer_size
+        ):
             raise WireError("buffer sizes do not add up")
         return message, [self._read_buffer(size) for size in sizes]
 

@@ -50,7 +50,7 @@ def keep(policy: Policy, grader: socket.socket, worker: socket.socket, output: i
     pid = os.fork()
     if pid == 0:
         grader.close()
-        from autograder.isolation.worker import live
+        from autograder.isolation.life import live
 
         live(policy, worker, output)
     worker.close()

@@ -32,7 +32,7 @@ class Proxy:
         return number
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name.startswith("_repr_"):
+        if name.startswith(("__", "_repr_")):
             raise AttributeError(name)  # asked for by tools that look at objects, not by suites
         if (self._proxy_class, name) in self._proxy_remote.known_methods:
             return Method(self, name)

@@ -13,8 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from autograder.isolation import failure
+from autograder.isolation.pack import Packer
 from autograder.isolation.proxy import Proxy
-from autograder.isolation.wire import Packer, Received, Sent, Unpacker, WireError
+from autograder.isolation.services import Service, Services
+from autograder.isolation.unpack import Unpacker
+from autograder.isolation.wire import Received, Sent, WireError
 
 Answer = Callable[[Any, list[bytearray]], Sent]
 """Answers a question that the student's code asks of a service."""
@@ -48,13 +51,6 @@ class Transport(Protocol):
         """End the worker."""
 
 
-class Service:
-    """An object of the grader's on its way to the student's code; only its named methods can be called there."""
-
-    def __init__(self, target: object, methods: tuple[str, ...]) -> None:
-        self.target, self.methods = target, methods
-
-
 class Remote:
     """Sends requests to one worker; turns its replies into values, proxies and exceptions."""
 
@@ -63,8 +59,7 @@ class Remote:
         self.known_methods: set[tuple[str, str]] = set()
         self._numbers = itertools.count(1)
         self._released: list[int] = []
-        self._services: list[Service] = []
-        self._service_failure: BaseException | None = None
+        self._services = Services()
 
     def request(self, operation: str, *arguments: object) -> Any:
         """Carry out one operation in the worker and return its result.
@@ -77,13 +72,15 @@ class Remote:
         packer = Packer(self)
         packed = [packer.pack(argument) for argument in arguments]
         number, released, self._released = next(self._numbers), self._released, []
-        reply, buffers = self.transport.exchange([number, released, operation, packed], packer.buffers, self._answer)
+        reply, buffers = self.transport.exchange(
+            [number, released, operation, packed], packer.buffers, self._services.answer
+        )
         try:
             result = self._read(number, reply, buffers)
         except (WireError, msgspec.ValidationError) as error:
             self.transport.close()
             raise WorkerGone("crashed", f"the worker's reply was malformed: {error}") from error
-        self._raise_service_failure()
+        self._services.raise_failure()
         if isinstance(result, Raised):
             raise result.error
         return result
@@ -109,9 +106,10 @@ class Remote:
         if isinstance(value, Proxy):
             return ["reference", Proxy.number_of(value)]
         if isinstance(value, Service):
-            self._services.append(value)
-            return ["service", len(self._services) - 1, list(value.methods)]
-        raise WireError(f"a {type(value).__name__} cannot cross to the student's process; pass values or lab.service(...)")
+            return ["service", self._services.give(value), list(value.methods)]
+        raise WireError(
+            f"a {type(value).__name__} cannot cross to the student's process; pass values or lab.service(...)"
+        )
 
     def resolve(self, tag: str, fields: list[Any]) -> object:
         """A proxy for an object that stayed in the worker; a class of ours for an exception class."""
@@ -124,53 +122,9 @@ class Remote:
             return failure.stand_in(tuple(ancestry))
         return Proxy(self, number, label, ancestry[0], bool(is_callable))
 
-    # Services: the worker asks, the grader's object answers.
-
-    def _answer(self, question: Any, buffers: list[bytearray]) -> Sent:
-        try:
-            method, args, kwargs = self._understand(question, buffers)
-        except WireError as error:
-            return ["refused", "TypeError", str(error)], []
-        try:
-            packer = Packer(_ByValue())
-            return ["answer", packer.pack(method(*args, **kwargs))], packer.buffers
-        except (ValueError, IndexError, TypeError, WireError) as error:  # the caller's mistake: it may handle it
-            return ["refused", type(error).__name__, str(error)], []
-        except BaseException as error:  # a broken promise: student code can't make the grader forget it
-            self._service_failure = self._service_failure or error
-            return ["refused", "RuntimeError", "the test has failed"], []
-
-    def _understand(self, question: Any, buffers: list[bytearray]) -> tuple[Callable[..., Any], Any, Any]:
-        """The method and arguments a worker asks for. Raises WireError unless all of it is permitted."""
-        if type(question) is not list or len(question) != 5 or type(question[1]) is not int:
-            raise WireError("malformed question")
-        _, number, name, packed_args, packed_kwargs = question
-        if not 0 <= number < len(self._services) or name not in self._services[number].methods:
-            raise WireError("no such service")
-        unpacker = Unpacker(_ByValue(), buffers)
-        args, kwargs = unpacker.unpack(packed_args), unpacker.unpack(packed_kwargs)
-        if type(args) is not tuple or type(kwargs) is not dict or not all(type(key) is str for key in kwargs):
-            raise WireError("malformed arguments")
-        return getattr(self._services[number].target, name), args, kwargs
-
-    def _raise_service_failure(self) -> None:
-        if self._service_failure is not None:
-            failed, self._service_failure = self._service_failure, None
-            raise failed
-
 
 class Raised:
     """A reply that says: the student's code raised this."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-
-
-class _ByValue:
-    """What services exchange: values only, so no object of either side is reachable from the other."""
-
-    def refer(self, value: object) -> list[Any]:
-        raise WireError(f"a {type(value).__name__} cannot cross by value")
-
-    def resolve(self, tag: str, fields: list[Any]) -> object:
-        raise WireError(f"a {tag!r:.40} cannot cross by value")

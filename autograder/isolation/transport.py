@@ -11,7 +11,8 @@ from typing import Any
 
 from autograder.isolation import frames
 from autograder.isolation.keeper import Death
-from autograder.isolation.launcher import Scratch, WorkerProcess, Zygote
+from autograder.isolation.launcher import Zygote
+from autograder.isolation.process import Scratch, WorkerProcess
 from autograder.isolation.remote import Answer, WorkerGone
 from autograder.isolation.sandbox import Policy
 from autograder.isolation.wire import Received, Sent, WireError
@@ -71,10 +72,16 @@ def verdict(death: Death, policy: Policy) -> WorkerGone:
         allowed = {"memory": f"{policy.memory_bytes / 2**30:.1f} GiB of memory", "disk": "its share of disk"}
         return WorkerGone("crashed", f"the code used more than {allowed.get(death.reason, 'the threads it may start')}")
     if death.cpu_seconds >= policy.cpu_seconds * 0.95:
-        return WorkerGone("timeout", f"the code used up its {policy.cpu_seconds:.0f} s of CPU time: a loop without end?")
+        return WorkerGone(
+            "timeout", f"the code used up its {policy.cpu_seconds:.0f} s of CPU time: a loop without end?"
+        )
     if death.exit_code is not None:
-        return WorkerGone("crashed", f"the process exited with code {death.exit_code}: os._exit, or a library that gave up")
-    return WorkerGone("crashed", f"the process was ended by signal {death.signal}: recursion without end, or a fault in C code")
+        return WorkerGone(
+            "crashed", f"the process exited with code {death.exit_code}: os._exit, or a library that gave up"
+        )
+    return WorkerGone(
+        "crashed", f"the process was ended by signal {death.signal}: recursion without end, or a fault in C code"
+    )
 
 
 class LocalTransport:

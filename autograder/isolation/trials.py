@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.isolation import break_in
-from autograder.isolation.launcher import Scratch, Zygote
+from autograder.isolation.launcher import Zygote
+from autograder.isolation.process import Scratch
 from autograder.isolation.remote import Remote, WorkerGone
 from autograder.isolation.sandbox import Policy
 from autograder.isolation.transport import IsolatedTransport

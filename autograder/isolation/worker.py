@@ -8,23 +8,19 @@ what its own functions seem to return.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import itertools
-import os
-import socket
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from autograder.isolation import frames, sandbox
 from autograder.isolation.failure import describe
-from autograder.isolation.wire import Packer, Received, Sent, Unpacker, WireError
+from autograder.isolation.pack import Packer
+from autograder.isolation.unpack import Unpacker
+from autograder.isolation.wire import Received, Sent, WireError
 from shared.blanks import Blank, blank_returned
 
 Ask = Callable[[Any, list[memoryview]], Received]
 """Asks the grader a question and returns its answer."""
-SANDBOX_FAILED = 120
 
 
 class Worker:
@@ -145,68 +141,3 @@ def _label(value: Any) -> str:
     kind = value if isinstance(value, type) else type(value)
     name = getattr(value, "__qualname__", None) if callable(value) else None
     return str(name or kind.__qualname__)[:80]
-
-
-def live(policy: sandbox.Policy, connection: socket.socket, output: int) -> NoReturn:
-    """Be a worker process: shut the doors, say so, serve until the grader hangs up. Never returns."""
-    status = SANDBOX_FAILED
-    try:
-        _arrange(connection, output)
-        if policy.core is not None:
-            os.sched_setaffinity(0, {policy.core})
-        sandbox.shut(policy)
-        os.chdir(policy.scratch)
-        os.environ.update(HOME=policy.scratch, TMPDIR=policy.scratch)
-        sys.path.insert(0, policy.package_root)
-        channel = frames.Channel(connection)
-        channel.send("ready")
-        package = channel.receive()[0]
-        status = 0
-        _serve(channel, package)
-    except frames.ConnectionLost:
-        pass
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
-    finally:
-        os._exit(status)  # no atexit handlers, no waiting for the student's threads
-
-
-def _arrange(connection: socket.socket, output: int) -> None:
-    """Standard input is empty, output goes to the capped file, every other descriptor is closed."""
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, null), (1, output), (2, output)):
-        os.dup2(source, target)
-    kept = connection.fileno()
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
-    sys.stdout = sys.stderr = _quiet_writer()
-
-
-def _quiet_writer() -> Any:
-    """Standard output that drops what no longer fits, so that a chatty submission fails no test."""
-    stream = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115, PTH123
-    write = stream.write
-
-    def write_what_fits(text: str) -> int:
-        with contextlib.suppress(OSError):
-            write(text)
-        return len(text)
-
-    stream.write = write_what_fits  # type: ignore[method-assign]
-    return stream
-
-
-def _serve(channel: frames.Channel, package: str) -> NoReturn:
-    def ask(question: Any, buffers: list[memoryview]) -> Received:
-        channel.send(question, buffers)
-        while True:
-            message, received = channel.receive()
-            if message[0] in ("answer", "refused"):
-                return message, received
-            channel.send(*worker.handle(message, received))
-
-    worker = Worker(package, ask)
-    while True:
-        channel.send(*worker.handle(*channel.receive()))

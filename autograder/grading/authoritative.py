@@ -1,0 +1,64 @@
+"""The grade that counts: collect, confine, run every suite, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from autograder.course import Course
+from autograder.grading.result import Grade
+from autograder.isolation.launcher import Zygote
+from autograder.isolation.process import SandboxError
+from autograder.isolation.sandbox import LAYERS, available_layers
+from autograder.lab import Lab
+
+REMEDIES = {
+    "landlock": "needs Linux 5.13 or newer with Landlock enabled (see /sys/kernel/security/lsm)",
+    "seccomp": "needs Linux on x86-64 or AArch64 with seccomp enabled",
+    "namespaces": "needs unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone, or AppArmor's setting)",
+}
+
+
+class Request(Struct, frozen=True):
+    """What to grade and how; `isolation` is the least acceptable layer, ignored when `unsafe`."""
+
+    path: Path
+    labs: Sequence[Lab]
+    seed: int = 0
+    isolation: str = "seccomp"
+    unsafe: bool = False
+    show_hidden: bool = False
+    solutions: bool = False
+
+
+def grade_submission(course: Course, request: Request) -> Grade:
+    """Grade one submission.
+
+    Raises:
+        SubmissionError: there is nothing to grade, or it may not be graded.
+        SandboxError: it can't be confined as asked for.
+        SuiteError: a suite of the course is wrong.
+    """
+    layers = layers_from(request.isolation, request.unsafe)
+    # The zygote first: it imports torch on one core while this process imports the rest on another.
+    with Zygote() as zygote:
+        from autograder.grading.session import Options, Session
+        from autograder.submission import collect
+
+        submission = collect(request.path, request.labs, course.root / "solutions", request.solutions)
+        options = Options(layers, seed=request.seed, show_hidden=request.show_hidden)
+        return Session(course, zygote, options).grade(submission, request.labs)
+
+
+def layers_from(least: str, unsafe: bool) -> tuple[str, ...]:
+    """All layers that this machine offers. Raises SandboxError if one up to `least` is missing."""
+    if least not in LAYERS:
+        raise SandboxError(f"there is no isolation layer {least!r}; there are {', '.join(LAYERS)}")
+    layers = available_layers()
+    missing = [layer for layer in LAYERS[: LAYERS.index(least) + 1] if layer not in layers]
+    if missing and not unsafe:
+        reasons = "".join(f"\n  {layer}: {REMEDIES[layer]}" for layer in missing)
+        raise SandboxError(f"a submission can't be confined here as asked for ({least}).{reasons}\n  See: make doctor")
+    return layers
