@@ -23,7 +23,7 @@ from autograder.isolation.sandbox import Policy
 from autograder.isolation.zygote import READY
 
 START_SECONDS = 120.0
-PRELOADED = ("numpy", "torch", "shared.blanks", "shared.probes", "autograder.isolation.worker")
+PRELOADED = ("numpy", "torch", "shared.blanks", "autograder.isolation.worker")
 _ROOT = str(Path(__file__).resolve().parents[2])
 
 

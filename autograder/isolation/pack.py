@@ -16,7 +16,7 @@ import numpy as np
 
 from autograder.isolation.wire import DTYPES, MAX_DEPTH, MAX_INT_BYTES, References, WireError
 
-_INT64 = range(-(2**63), 2**64)
+_SMALLEST_INT, _LARGEST_INT = -(2**63), 2**64 - 1
 _ATOMS = frozenset({type(None), bool, float, bytes})
 
 
@@ -30,7 +30,7 @@ class Packer:
     def pack(self, value: object, depth: int = 0) -> Any:
         """Plain data for `value`. Raises WireError when it nests too deeply or may not cross."""
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in _ATOMS or (kind is int and _SMALLEST_INT <= value <= _LARGEST_INT):  # type: ignore[operator]
             return value
         if depth > MAX_DEPTH:
             raise WireError(f"nested more than {MAX_DEPTH} deep")
@@ -75,9 +75,7 @@ class Packer:
         self.buffers.append(data)
         return len(self.buffers) - 1
 
-    def _pack_int(self, value: int, _: int) -> Any:
-        if value in _INT64:
-            return value
+    def _pack_large_int(self, value: int, _: int) -> Any:
         size = value.bit_length() // 8 + 1
         if size > MAX_INT_BYTES:
             raise WireError(f"an integer of {value.bit_length()} bits cannot cross")
@@ -103,7 +101,7 @@ def _encodable(text: str) -> bool:
 
 
 _PACKERS: dict[type, Callable[[Packer, Any, int], Any]] = {
-    int: Packer._pack_int,
+    int: Packer._pack_large_int,
     str: Packer._pack_str,
     list: Packer._pack_items,
     tuple: Packer._pack_items,

@@ -26,11 +26,9 @@ class Unpacker:
 
     def unpack(self, plain: Any, depth: int = 0) -> Any:
         """The value that `plain` describes. Raises WireError when it describes none."""
-        if type(plain) is not list:
-            if type(plain) in _ATOMS:
-                return plain
-            raise WireError(f"unexpected {type(plain).__name__}")
-        if depth > MAX_DEPTH or not plain or type(plain[0]) is not str:
+        if type(plain) in _ATOMS:
+            return plain
+        if depth > MAX_DEPTH or type(plain) is not list or not plain or type(plain[0]) is not str:
             raise WireError("malformed value")
         tag, fields = plain[0], plain[1:]
         unpacker = _UNPACKERS.get(tag)

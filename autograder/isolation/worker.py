@@ -59,9 +59,9 @@ class Worker:
         request, released, operation, arguments = message
         for handle in released:
             self._objects.pop(handle, None)
-        packer = Packer(self)
+        packer, unpacker = Packer(self), Unpacker(self, buffers)
         try:
-            unpacked = [Unpacker(self, buffers).unpack(argument) for argument in arguments]
+            unpacked = [unpacker.unpack(argument) for argument in arguments]
             return [request, "value", packer.pack(self._operations[operation](*unpacked))], packer.buffers
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: they are the student's failures
             return [request, "error", describe(error, self._package)], []

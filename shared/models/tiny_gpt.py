@@ -58,7 +58,8 @@ class KeyValueProjection:
 
     def project(self, hidden: Array) -> tuple[Array, Array]:
         """Keys and values, [B, H, T, D] each, of hidden states [B, T, hidden_size]."""
-        keys, values = np.split(hidden @ self.weight, 2, axis=-1)
+        both = hidden @ self.weight
+        keys, values = both[..., : hidden.shape[-1]], both[..., hidden.shape[-1] :]
         return split_heads(keys, self.num_heads), split_heads(values, self.num_heads)
 
 
@@ -91,10 +92,11 @@ class Attention:
             [B, Q, hidden_size].
         """
         query_length, key_length = queries.shape[-2], keys.shape[-2]
-        scores = queries @ keys.swapaxes(-1, -2) / np.sqrt(queries.shape[-1]).astype(queries.dtype)
-        # Query i is token K - Q + i. A single newest token has no later one, so nothing is masked.
-        future = np.triu(np.ones((query_length, key_length), dtype=bool), k=key_length - query_length + 1)
-        return merge_heads(softmax(np.where(future, -np.inf, scores)) @ values) @ self.output
+        scores = queries @ keys.swapaxes(-1, -2) / float(queries.shape[-1]) ** 0.5
+        if query_length > 1:  # query i is token K - Q + i; a single one is the newest, and no token is later
+            future = np.triu(np.ones((query_length, key_length), dtype=bool), k=key_length - query_length + 1)
+            scores = np.where(future, -np.inf, scores)
+        return merge_heads(softmax(scores) @ values) @ self.output
 
 
 class Block:
@@ -123,7 +125,9 @@ class TinyGPT:
         self.config = config = config or TinyGPTConfig()
         generator = np.random.default_rng(config.seed)
         self.token_embedding = generator.standard_normal((config.vocab_size, config.hidden_size)).astype(config.dtype)
-        self.position_embedding = generator.standard_normal((config.max_seq_len, config.hidden_size)).astype(config.dtype)
+        self.position_embedding = generator.standard_normal((config.max_seq_len, config.hidden_size)).astype(
+            config.dtype
+        )
         self.blocks = [Block(config, generator) for _ in range(config.num_layers)]
         self.head = _matrix(config.hidden_size, config.vocab_size, config, generator)
 

@@ -1,0 +1,96 @@
+"""Submissions whose grade is known beforehand, and whether the grader finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from autograder.authoring.mutants import Mutant, wrong_answers
+from autograder.authoring.skeleton import blanked, skeleton
+from autograder.grading.result import ExerciseResult, LabResult
+from autograder.lab import Exercise, Lab
+
+Kind = Literal["reference", "skeleton", "untouched", "blanked", "wrong"]
+
+
+class Trial(Struct, frozen=True):
+    """A submission and what it is.
+
+    Attributes:
+        files: source texts by file name.
+        exercises: ids of those to run; empty for all.
+        settle: whether exercises with nothing but blanks may be left unrun, as for any student.
+        exercise, question: what was blanked, or answered wrongly.
+        mutant: the wrong answer.
+    """
+
+    lab: str
+    kind: Kind
+    files: dict[str, str]
+    exercises: tuple[str, ...] = ()
+    settle: bool = False
+    exercise: str = ""
+    mutant: Mutant | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """What came out of a trial; `complaint` says what is wrong with that, and is empty if nothing is."""
+
+    trial: Trial
+    complaint: str
+    failed: tuple[str, ...]
+    """The names of the tests that did not pass."""
+
+
+def trials_of(lab: Lab) -> Iterator[Trial]:
+    """Every trial of a lab, the quick ones first."""
+    solution = {file: (lab.sources / file).read_text(encoding="utf-8") for file in lab.files}
+    untouched = {file: skeleton(source, lab.sources / file) for file, source in solution.items()}
+    yield Trial(lab.id, "reference", solution)
+    yield Trial(lab.id, "untouched", untouched, settle=True)
+    yield Trial(lab.id, "skeleton", untouched)
+    for exercise in lab.exercises:
+        hidden = blanked(solution[exercise.file], lab.sources / exercise.file, exercise.questions)
+        yield Trial(lab.id, "blanked", {**solution, exercise.file: hidden}, exercise=exercise.id)
+    for mutant in wrong_answers(lab):
+        files = {**solution, mutant.file: mutant.source}
+        yield Trial(lab.id, "wrong", files, exercises=(mutant.exercise,), exercise=mutant.exercise, mutant=mutant)
+
+
+def judge(trial: Trial, lab: Lab, result: LabResult) -> Verdict:
+    """Compare what the grader said with what it had to say."""
+    exercises = {exercise.id: exercise for exercise in result.exercises}
+    failed = tuple(test.name for e in result.exercises for test in e.tests if test.status not in ("passed", "not_run"))
+    return Verdict(trial, "; ".join(_complaints(trial, lab, exercises)), failed)
+
+
+def _complaints(trial: Trial, lab: Lab, results: Mapping[str, ExerciseResult]) -> Iterator[str]:
+    for id, result in results.items():
+        is_full = result.score + result.not_run >= result.max_score
+        if trial.kind == "reference" and not is_full:
+            yield f"{id} got {result.score:g} of {result.max_score:g}: {_first_failure(result)}"
+        if trial.kind == "untouched" and result.status != "blank":
+            yield f"{id} is {result.status}, though nothing of it was filled in"
+        if trial.kind == "skeleton":
+            yield from (f"{test.name} passes with nothing filled in" for test in result.tests if test.status == "passed")
+        if trial.kind == "blanked" and id == trial.exercise and result.score:
+            yield f"{id} got {result.score:g} with all its blanks left"
+        if trial.kind == "blanked" and id not in dependents(lab, trial.exercise) and not is_full:
+            yield f"{id} lost points, though it does not build on {trial.exercise}: {_first_failure(result)}"
+        if trial.kind == "wrong" and is_full:
+            yield f"{id} got full marks for a wrong answer"
+
+
+def dependents(lab: Lab, id: str) -> set[str]:
+    """An exercise and everything that builds on it, directly or not."""
+    found = {id}
+    for _ in lab.exercises:
+        found |= {exercise.id for exercise in lab.exercises if found & set(exercise.builds_on)}
+    return found
+
+
+def _first_failure(result: ExerciseResult) -> str:
+    failure = next((test for test in result.tests if test.status != "passed"), None)
+    return f"{failure.name}: {failure.message}" if failure else result.message
