@@ -11,11 +11,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from autograder.lab import Blank, CourseError, Exercise, Lab, Limits, WrongAnswer
+from autograder.lab import Blank, CourseError, Exercise, Lab, Limits, Spot, WrongAnswer
 from autograder.lab_checks import check
 from autograder.lab_file import LabFile, LabSource
 
-__all__ = ["Blank", "Course", "CourseError", "Exercise", "Lab", "Limits", "WrongAnswer"]
+__all__ = ["Blank", "Course", "CourseError", "Exercise", "Lab", "Limits", "Spot", "WrongAnswer"]
 
 
 class Course(Struct, frozen=True):
@@ -74,6 +74,6 @@ def read_lab(path: Path, root: Path) -> Lab:
 
 def _blanks(data: LabFile) -> dict[str, Blank]:
     return {
-        question: Blank(question, (table.hints[0], table.hints[1], table.hints[2]), table.wrong)
+        question: Blank(question, (table.hints[0], table.hints[1], table.hints[2]), table.wrong, table.spot)
         for question, table in data.blank.items()
     }

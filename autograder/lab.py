@@ -10,8 +10,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from autograder.refusal import Refusal
 
-class CourseError(Exception):
+
+class CourseError(Refusal):
     """Something in the course is wrong where its author can put it right; prints `file:line: message`."""
 
     def __init__(self, file: Path | str, line: int, message: str) -> None:
@@ -22,11 +24,11 @@ class CourseError(Exception):
         return f"{self.file}:{self.line}: {self.message}"
 
 
-class WrongAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+class WrongAnswer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Code a student plausibly writes, and the misconception behind it.
 
-    An author's course has `code`. A student's has only its `digest`, which recognises the
-    answer without giving it away (`authoring/answers.py` computes it).
+    An author's course has `code`. A student's has only a `digest` of the statements that it makes,
+    which recognises the answer without giving it away (`authoring/answers.py`).
     """
 
     code: str = ""
@@ -34,12 +36,31 @@ class WrongAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     digest: str = ""
 
 
+class Spot(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a question stands in the skeleton: all it takes to find a student's answer again.
+
+    Attributes:
+        function: the functions and classes around it, such as "SimpleKVCache.update".
+        statement: with its blank, such as `end = ___`; empty where whole statements are asked for.
+        before, after: the lines of code around it. `after` is empty at the end of a block of statements.
+    """
+
+    function: str = ""
+    statement: str = ""
+    before: str = ""
+    after: str = ""
+
+
 class Blank(Struct, frozen=True, forbid_unknown_fields=True):
-    """One question: its three hints (nudge, method, nearly the answer) and the answers known to be wrong."""
+    """One question: its three hints (nudge, method, nearly the answer) and the answers known to be wrong.
+
+    `spot` is there in a student's course; in an author's, the marks of the solution say the same.
+    """
 
     question: str
     hints: tuple[str, str, str]
     wrong: tuple[WrongAnswer, ...]
+    spot: Spot | None = None
 
 
 class Exercise(Struct, frozen=True, forbid_unknown_fields=True):

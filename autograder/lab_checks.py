@@ -25,6 +25,8 @@ def check(data: LabFile, source: LabSource) -> None:
     for question, blank in data.blank.items():
         check_blank(question, blank, source)
     check_forbidden_imports(data, source)
+    if source.is_authors and data.generated:
+        source.fail("`generated` is for lab.json: take it out", "generated")
 
 
 def check_order(data: LabFile, source: LabSource) -> None:
@@ -97,6 +99,8 @@ def check_blank(question: str, blank: BlankTable, source: LabSource) -> None:
         source.fail(message, *place, "hints")
     if not blank.wrong:
         source.fail(f"{question} has no wrong answer: add one as [[blank.{question}.wrong]]", *place)
+    if source.is_authors and blank.spot:
+        source.fail(f"{question} has a `spot`, which is for lab.json: take it out", *place, "spot")
     for index, wrong in enumerate(blank.wrong):
         check_wrong_answer(question, wrong, source, (*place, "wrong", index))
 

@@ -15,21 +15,25 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Struct
 
-from autograder.lab import CourseError, Exercise, Limits, WrongAnswer
+from autograder.lab import CourseError, Exercise, Limits, Spot, WrongAnswer
 from autograder.toml_lines import Place, TomlLines
 
 T = TypeVar("T")
 
 
-class BlankTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[blank.Q2]`, possibly incomplete: that is then said more plainly than a decoder would."""
+class BlankTable(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[blank.Q2]`, possibly incomplete: that is then said more plainly than a decoder would.
+
+    `spot` is for `lab.json` alone.
+    """
 
     hints: tuple[str, ...] = ()
     wrong: tuple[WrongAnswer, ...] = ()
+    spot: Spot | None = None
 
 
 class LabFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """The file as a whole, key by key."""
+    """The file as a whole, key by key. `generated`, for `lab.json` alone, has the SHA-256 of each file beside it."""
 
     title: str
     order: int
@@ -37,6 +41,7 @@ class LabFile(Struct, frozen=True, forbid_unknown_fields=True):
     exercise: tuple[Exercise, ...]
     blank: dict[str, BlankTable]
     forbidden_imports: dict[str, tuple[str, ...]] = {}
+    generated: dict[str, str] = {}
 
 
 class LabSource:

@@ -73,7 +73,7 @@ def logical_lines(source: str) -> tuple[Line, ...]:
     """All logical lines of a text, as far as it can be read."""
     lines: list[Line] = []
     above = ""
-    for code, comments in _grouped(source):
+    for code, comments in grouped(source):
         questions = [match[1] for comment in comments if (match := _QUESTION.match(comment.string))]
         if not code:
             above = questions[-1] if questions else above
@@ -86,8 +86,8 @@ def logical_lines(source: str) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _grouped(source: str) -> Iterator[tuple[list[TokenInfo], list[TokenInfo]]]:
-    """Code and comments of each logical line; of a line that is only a comment, no code."""
+def grouped(source: str) -> Iterator[tuple[list[TokenInfo], list[TokenInfo]]]:
+    """Code and comments of each logical line, as far as the text can be read; of a line that is only a comment, no code."""
     code: list[TokenInfo] = []
     comments: list[TokenInfo] = []
     try:

@@ -96,9 +96,9 @@ def generate_cached(
     """
     _check_prompt(prompt)
     generator = np.random.default_rng(seed)
-    # subtle: not the last token of the prompt. It is shown below, since its logits are those that
-    # choose the first new token; shown here too, it would stand in the text twice.
     ### BEGIN SOLUTION Q51
+    # subtle: all but the last token of the prompt. That one is shown below, since its logits choose
+    # the first new token; shown here too, it would stand in the text twice.
     cache.reset()
     for token in prompt[:-1]:
         model.forward([[token]])
@@ -143,7 +143,7 @@ def redundancy_trace(model: KeyedModel, tokens: Sequence[int]) -> list[list[str]
 
 
 def digest(numbers: Array) -> str:
-    """Eight hexadecimal digits that are the same for the same numbers."""
+    """Eight hexadecimal digits that are the same for the same numbers, up to rounding in float64."""
     # subtle: rounded first. A product over more rows may add up in another order and so differ in
     # the last bit, and a hash knows no "nearly". Adding 0.0 makes -0.0 the same as 0.0.
     return sha256((np.round(numbers, 6) + 0.0).tobytes()).hexdigest()[:8]

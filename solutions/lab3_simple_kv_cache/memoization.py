@@ -90,8 +90,8 @@ class KVCache:
 
     def reset(self) -> None:
         """Forget everything. The next text must not continue the last one."""
-        # The old numbers stay where they are: each slot is overwritten before it is read again.
         ### BEGIN SOLUTION Q44
+        # The old numbers stay where they are: each slot is overwritten before it is read again.
         self.position = 0
         ### END SOLUTION
 

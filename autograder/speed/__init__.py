@@ -1,0 +1,1 @@
+"""Speed as a grade: counted where it can be, by how it grows where not, and never by a bare stopwatch."""

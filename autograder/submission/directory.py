@@ -1,0 +1,148 @@
+"""Reading files from a directory that somebody else may have laid traps in, or may be changing right now.
+
+Every step goes from an open directory to what lies in it, never by a path that could be swapped
+in between. Symbolic links are not followed, pipes not waited for, nothing is read without end.
+Only files that are asked for are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from autograder.submission.record import MAX_FILE, TOO_LARGE, SubmissionError, oddity, shown
+
+MAX_LISTED = 10_000  # names read from one directory
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Directory:
+    """A directory that was handed in; `problems` grows as files are refused. Use it in a `with` statement.
+
+    Nothing is taken that lies in `off_limits`, whatever name leads there.
+    """
+
+    def __init__(self, path: Path, off_limits: Path | None) -> None:
+        self.problems: list[str] = []
+        self._path = path
+        self._off_limits = os.stat(off_limits) if off_limits and off_limits.exists() else None
+        self._root = os.open(path, _FOLDER)
+
+    def __enter__(self) -> Directory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    def folders(self) -> list[str]:
+        """The directories at the top, links left out."""
+        with os.scandir(self._root) as entries:
+            return sorted(e.name for e in islice(entries, MAX_LISTED) if e.is_dir(follow_symlinks=False))
+
+    def has(self, path: str) -> bool:
+        """Whether there is something at `path`, be it a file or not."""
+        folder, _, name = path.rpartition("/")
+        try:
+            with self._opened(folder) as parent:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; None, and a problem noted, if it is not one or can't be read.
+
+        Raises:
+            SubmissionError: it lies where submissions must not come from.
+        """
+        folder, _, name = path.rpartition("/")
+        try:
+            with self._opened(folder) as parent:
+                self._refuse_off_limits(parent, path)
+                self._note_lookalikes(parent, path)
+                return _content(parent, name)
+        except _Refused as refused:
+            self._note(path, str(refused))
+        except OSError as error:
+            self._note(path, f"it can't be read: {error.strerror}")
+        return None
+
+    @contextmanager
+    def _opened(self, folder: str) -> Iterator[int]:
+        here = os.dup(self._root)
+        try:
+            for step, name in enumerate(part for part in folder.split("/") if part):
+                self._note_link(here, name, "/".join(folder.split("/")[: step + 1]))
+                below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=here)
+                os.close(here)
+                here = below
+            yield here
+        finally:
+            os.close(here)
+
+    def _note_link(self, parent: int, name: str, path: str) -> None:
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            self._note(path, oddity(mode))
+
+    def _note_lookalikes(self, parent: int, path: str) -> None:
+        """A student on Windows or macOS may not see why Cache.py is not taken for cache.py."""
+        folder, _, name = path.rpartition("/")
+        for other in sorted(islice(os.listdir(parent), MAX_LISTED)):
+            if other != name and other.casefold() == name.casefold():
+                self._note(f"{folder}/{other}".lstrip("/"), f"not taken, its name differs in case from {name}")
+
+    def _note(self, path: str, problem: str) -> None:
+        line = f"{shown(path)}: {problem}"
+        if line not in self.problems:
+            self.problems.append(line)
+
+    def _refuse_off_limits(self, folder: int, path: str) -> None:
+        if self._off_limits and _lies_in(folder, self._off_limits):
+            raise SubmissionError(
+                f"{self._path}: {shown(path)} lies in the course's solutions, which are no submission. "
+                "Grade labs/ or what was handed in; to grade the solutions, ask for them by name."
+            )
+
+
+class _Refused(Exception):
+    """What is there is no file to take; says what it is."""
+
+
+def _content(parent: int, name: str) -> bytes:
+    # Asked before it is opened, since opening a device may do something; and again after, since it may have changed.
+    _refuse_odd(os.stat(name, dir_fd=parent, follow_symlinks=False))
+    with os.fdopen(os.open(name, _FILE, dir_fd=parent), "rb") as file:
+        _refuse_odd(os.fstat(file.fileno()))
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise _Refused(TOO_LARGE)
+    return content
+
+
+def _refuse_odd(status: os.stat_result) -> None:
+    if problem := oddity(status.st_mode):
+        raise _Refused(problem)
+    if status.st_size > MAX_FILE:
+        raise _Refused(TOO_LARGE)
+
+
+def _lies_in(folder: int, place: os.stat_result) -> bool:
+    """Whether an open directory is `place` or below it. Goes up step by step: links and mounts can't hide the way."""
+    here = os.dup(folder)
+    try:
+        while not os.path.samestat(status := os.fstat(here), place):
+            above = os.open("..", _FOLDER, dir_fd=here)
+            os.close(here)
+            here = above
+            if os.path.samestat(os.fstat(here), status):
+                return False
+        return True
+    finally:
+        os.close(here)
