@@ -5,6 +5,8 @@ subtle: the heavy imports stand inside the verbs. `--help` must not wait for tor
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +93,8 @@ def hint(
     with _refusals():
         course = _course()
         shown = next_hint(course.root, _lab(course, lab), question)
-    typer.echo(f"{question.upper()}, hint {shown.number} of {shown.of}\n\n  {shown.text}\n")
+    last = ", seen before: there is no other" if shown.is_again else ""
+    typer.echo(f"{shown.question}, hint {shown.number} of {shown.of}{last}\n\n  {shown.text}\n")
 
 
 @app.command()
@@ -136,7 +139,13 @@ def doctor() -> None:
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        # subtle: Python takes half a second to dismantle torch. Everything is written and closed by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
 
 
 def _course() -> Course:

@@ -9,10 +9,12 @@ from msgspec import Struct
 
 from autograder.course import Course
 from autograder.grading.result import Grade
+from autograder.grading.session import Options, Session
 from autograder.isolation.launcher import Zygote
 from autograder.isolation.process import SandboxError
 from autograder.isolation.sandbox import LAYERS, available_layers
 from autograder.lab import Lab
+from autograder.submission import collect
 
 REMEDIES = {
     "landlock": "needs Linux 5.13 or newer with Landlock enabled (see /sys/kernel/security/lsm)",
@@ -42,13 +44,9 @@ def grade_submission(course: Course, request: Request) -> Grade:
         SuiteError: a suite of the course is wrong.
     """
     layers = layers_from(request.isolation, request.unsafe)
-    # The zygote first: it imports torch on one core while this process imports the rest on another.
+    submission = collect(request.path, request.labs, course.root / "solutions", request.solutions)
+    options = Options(layers, seed=request.seed, show_hidden=request.show_hidden)
     with Zygote() as zygote:
-        from autograder.grading.session import Options, Session
-        from autograder.submission import collect
-
-        submission = collect(request.path, request.labs, course.root / "solutions", request.solutions)
-        options = Options(layers, seed=request.seed, show_hidden=request.show_hidden)
         return Session(course, zygote, options).grade(submission, request.labs)
 
 

@@ -1,7 +1,7 @@
 """What a failed test tells a student: the promise that was broken, where, and the smallest case.
 
-What the student's own code put into an exception's message is shown for public tests only. In a
-hidden test it could carry the hidden input out.
+What the student's own code says (messages of exceptions, names of files, output) is shown for public
+tests only. In a hidden test it could carry the hidden input out, so there every word is the grader's.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import pytest
 from autograder.grading.result import Place, TestResult, TestStatus, Visibility
 from autograder.isolation.failure import BlankReached, Description, FromStudent
 from autograder.isolation.remote import WorkerGone
+from autograder.lab import Lab
 
 _MAX_LINES = 30
 _MAX_WIDTH = 200
+_MAX_FILE_LINES = 100_000
 
 
 def visibility(item: pytest.Item) -> Visibility:
@@ -31,17 +33,30 @@ def promise(item: pytest.Item) -> str:
     return " ".join(text.split())
 
 
-def outcome(item: pytest.Item, error: BaseException | None, detail: str = "") -> TestResult:
-    """The result of one test: passed when `error` is None, else what the error amounts to."""
+def outcome(item: pytest.Item, lab: Lab, error: BaseException | None, detail: str = "") -> TestResult:
+    """The result of a test that was run: passed when `error` is None, else what the error amounts to."""
+    if error is None:
+        return _result(item, "passed")
+    place = _place(lab, error)
+    return _result(item, _status(error), _message(item, lab, error, place), detail, place)
+
+
+def not_run(item: pytest.Item) -> TestResult:
+    """The result of a test that needs a GPU where there is none: its points are neither earned nor lost."""
+    return _result(item, "not_run", f"{promise(item)} It needs a GPU.")
+
+
+def _result(
+    item: pytest.Item, status: TestStatus, message: str = "", detail: str = "", place: Place | None = None
+) -> TestResult:
     weight = item.get_closest_marker("weight")
-    place, status = _place(error), _status(error)
     return TestResult(
         name=item.nodeid.rsplit("/", 1)[-1],
         status=status,
         visibility=visibility(item),
         weight=float(weight.args[0]) if weight else 1.0,
         gate=item.get_closest_marker("gate") is not None,
-        message="" if error is None else _message(item, error),
+        message=message,
         detail=detail,
         place=place,
     )
@@ -60,34 +75,46 @@ def import_failure(file: str, error: FromStudent) -> str:
     return _capped(f"{file} does not import.\n{_cause(error)}")
 
 
-def _status(error: BaseException | None) -> TestStatus:
-    if error is None:
-        return "passed"
+def _status(error: BaseException) -> TestStatus:
     if isinstance(error, WorkerGone):
         return "timeout" if error.status == "timeout" else "crashed"
     return "blank" if isinstance(error, BlankReached) else "failed"
 
 
-def _message(item: pytest.Item, error: BaseException) -> str:
+def _message(item: pytest.Item, lab: Lab, error: BaseException, place: Place | None) -> str:
     if isinstance(error, BlankReached):
-        return str(error)
+        return _still_blank(lab, place)
     if isinstance(error, WorkerGone):
         return f"{promise(item)} Here the test came to no end: {error}."
     return promise(item)
+
+
+def _still_blank(lab: Lab, place: Place | None) -> str:
+    if place is None or place.question is None:
+        return "Something that this test uses is still blank."
+    return f"{place.file}:{place.line}: {place.question} is still blank.\n  Hint: {lab.blanks[place.question].hints[0]}"
 
 
 def _description(error: BaseException | None) -> Description | None:
     return error.description if isinstance(error, FromStudent | BlankReached) else None
 
 
-def _place(error: BaseException | None) -> Place | None:
-    """The last line of the student's own that the error passed through."""
+def _place(lab: Lab, error: BaseException | None) -> Place | None:
+    """The last line of the student's own that the error passed through, or the blank that it reached."""
     description = _description(error)
     if description is None:
         return None
     if description.blank is not None:
-        return Place(description.blank.file, description.blank.line, description.blank.question)
-    return Place(description.places[-1].file, description.places[-1].line) if description.places else None
+        return _known_place(lab, description.blank.file, description.blank.line, description.blank.question)
+    last = description.places[-1:]
+    return _known_place(lab, last[0].file, last[0].line) if last else None
+
+
+def _known_place(lab: Lab, file: str, line: int, question: str = "") -> Place | None:
+    """subtle: the worker says where, so only what names a file and a question of this lab is repeated."""
+    is_known = file in {f"labs/{lab.id}/{name}" for name in lab.files}
+    known_question = question if question in lab.blanks else None
+    return Place(file, line, known_question) if is_known and 0 < line <= _MAX_FILE_LINES else None
 
 
 def _example(notes: Sequence[str], smallest: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder import __version__
 from autograder.course import Course
 from autograder.grading import scoring
-from autograder.grading.result import Grade, Graded
+from autograder.grading.result import ExerciseResult, Grade, Graded
 from autograder.grading.session import Options, run_exercises, scored
 from autograder.grading.settle import settled
 from autograder.isolation.remote import Remote
@@ -48,7 +48,7 @@ def check_lab(course: Course, lab: Lab, exercise: str, seed: int) -> Grade:
 
 def _run(
     root: Path, lab: Lab, exercises: list[Exercise], submission: Submission, reports: dict[str, FileReport], seed: int
-):
+) -> dict[str, ExerciseResult]:
     if not exercises:
         return {}
     sys.path.insert(0, str(root))

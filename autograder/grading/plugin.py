@@ -112,17 +112,18 @@ class GraderPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """With `fail_fast`, leave out what can't change the verdict any more."""
-        results = self.runs[exercise_of(item)].results
-        if self._fail_fast and any(result.status != "passed" for result in results):
+        """Leave out what can't be run here, and with `fail_fast` what can't change the verdict any more."""
+        run = self.runs[exercise_of(item)]
+        # With an exercise's worker goes whatever its code left running.
+        for other in self.runs.values():
+            if other is not run:
+                other.drop_worker()
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            run.results.append(evidence.not_run(item))
+            return True
+        if self._fail_fast and any(result.status not in ("passed", "not_run") for result in run.results):
             return True
         return None
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        """After an exercise's last test its worker goes, and with it whatever the code left running."""
-        if nextitem is None or exercise_of(nextitem) != exercise_of(item):
-            self.runs[exercise_of(item)].drop_worker()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -142,7 +143,7 @@ class GraderPlugin:
         shown, printed = "", run.printed()
         if error is not None and (self._show_hidden or evidence.visibility(item) == "public"):
             shown = evidence.detail(error, printed, smallest)
-        run.results.append(evidence.outcome(item, error, shown))
+        run.results.append(evidence.outcome(item, run.lab, error, shown))
         if isinstance(error, WorkerGone):
             run.drop_worker()
 
@@ -155,11 +156,17 @@ def exercise_of(item: pytest.Item) -> str:
     return str(mark.args[0])
 
 
+def _has_gpu() -> bool:
+    import torch  # here, for it takes a second and most suites need no GPU
+
+    return torch.cuda.is_available()
+
+
 def configure_hypothesis(seed: int) -> None:
     """The grader's profile: the same draw for the same seed, no memory of earlier runs, no clock."""
     from hypothesis import core
 
-    core.global_force_seed = seed
+    core.global_force_seed = seed  # type: ignore[assignment]
     hypothesis.settings.register_profile(
         "grader",
         database=None,

@@ -66,7 +66,7 @@ class ExerciseResult(Struct, frozen=True):
 
 
 class LabResult(Struct, frozen=True):
-    """One lab: the sums of its exercises."""
+    """One lab: the sums of its exercises. `tests_s` is what its suites took in all, what they import included."""
 
     id: str
     title: str
@@ -74,6 +74,7 @@ class LabResult(Struct, frozen=True):
     max_score: float
     not_run: float
     exercises: tuple[ExerciseResult, ...]
+    tests_s: float = 0.0
 
 
 class Graded(Struct, frozen=True):

@@ -38,7 +38,7 @@ def bounded_shrinking(executions: int) -> Iterator[Shrinking]:
             raise StopShrinking
         unbounded(shrinker)
 
-    Shrinker.check_calls = check_calls  # type: ignore[method-assign]
+    Shrinker.check_calls = check_calls  # type: ignore[assignment, method-assign]
     try:
         yield log
     finally:

@@ -24,7 +24,9 @@ def show_matrix(lab: Lab, verdicts: Sequence[Verdict], console: Console) -> None
     wrong = [verdict for verdict in verdicts if verdict.trial.kind == "wrong"]
     console.print(_matrix(wrong))
     survivors = [verdict for verdict in wrong if verdict.complaint]
-    console.print(Text(f"  {len(wrong)} wrong answers, {len(wrong) - len(survivors)} rejected, {len(survivors)} survive\n"))
+    console.print(
+        Text(f"  {len(wrong)} wrong answers, {len(wrong) - len(survivors)} rejected, {len(survivors)} survive\n")
+    )
 
 
 def _matrix(verdicts: Sequence[Verdict]) -> Table:
@@ -34,5 +36,7 @@ def _matrix(verdicts: Sequence[Verdict]) -> Table:
         assert mutant is not None
         name = verdict.failed[0].split("::")[-1].removeprefix("test_") if verdict.failed else "NOBODY"
         style = "" if not verdict.complaint else "red"
-        table.add_row(f"{mutant.question}.{mutant.index + 1}", mutant.exercise, Text(name, style), Text(mutant.why, "dim"))
+        table.add_row(
+            f"{mutant.question}.{mutant.index + 1}", mutant.exercise, Text(name, style), Text(mutant.why, "dim")
+        )
     return table

@@ -1,0 +1,24 @@
+"""Writing a report to a file, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from autograder.refusal import Refusal
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, in place of what was there; its directory is made if it is missing.
+
+    Raises:
+        Refusal: it can't be written. What was there is then still there.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise Refusal(f"{path}: the report can't be written there: {error.strerror}. Name another file") from None
