@@ -57,11 +57,12 @@ def grade(
     from autograder.reports import json_report, terminal
     from autograder.reports import junit as junit_report
 
+    with _refusals():  # files first: a pager that is closed early ends this process
+        if json is not None:
+            json_report.write_json(result, json)
+        if junit is not None:
+            junit_report.write_junit(result, junit)
     terminal.show_grade(result, course, _console())
-    if json is not None:
-        json_report.write_json(result, json)
-    if junit is not None:
-        junit_report.write_junit(result, junit)
     if fail_under is not None and result.score < fail_under:
         raise typer.Exit(1)
 

@@ -136,7 +136,7 @@ def _cause(error: BaseException) -> str:
     if description is not None and description.places:
         last = description.places[-1]
         where = f"\n  at {last.file}:{last.line}, in {last.function}: {last.text}"
-    text = str(error)
+    text = "\n".join(line for line in str(error).splitlines() if line.strip() and "Use -v" not in line)
     return f"{name}: {text}{where}" if text else f"{name}{where}"
 
 

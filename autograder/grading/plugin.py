@@ -91,6 +91,7 @@ class GraderPlugin:
     def __init__(self, runs: dict[str, Run], shrinking: Shrinking, show_hidden: bool, fail_fast: bool) -> None:
         self.runs = runs
         self._shrinking, self._show_hidden, self._fail_fast = shrinking, show_hidden, fail_fast
+        self._shrink_executions = shrinking.executions
         self.sandbox_error: SandboxError | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -123,7 +124,15 @@ class GraderPlugin:
             return True
         if self._fail_fast and any(result.status not in ("passed", "not_run") for result in run.results):
             return True
+        self._shrinking.executions = self._shrink_executions if self._is_worth_shrinking(item, run) else 0
         return None
+
+    def _is_shown(self, item: pytest.Item) -> bool:
+        return self._show_hidden or evidence.visibility(item) == "public"
+
+    def _is_worth_shrinking(self, item: pytest.Item, run: Run) -> bool:
+        """A student reads one example; the first of an exercise that is shown is worth making small."""
+        return self._is_shown(item) and not any(result.detail for result in run.results)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -141,7 +150,7 @@ class GraderPlugin:
         run = self.runs[exercise_of(item)]
         smallest = not self._shrinking.was_cut_short()
         shown, printed = "", run.printed()
-        if error is not None and (self._show_hidden or evidence.visibility(item) == "public"):
+        if error is not None and self._is_shown(item):
             shown = evidence.detail(error, printed, smallest)
         run.results.append(evidence.outcome(item, run.lab, error, shown))
         if isinstance(error, WorkerGone):

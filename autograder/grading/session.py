@@ -110,6 +110,7 @@ def run_exercises(
     """Run the suites of some of a lab's exercises; each run holds its test results. Raises SuiteError."""
     runs = [Run(exercise, lab, open_worker) for exercise in exercises]
     run_suites(
+        root,
         suite_files(root, lab.id, public_only=local),
         runs,
         seed=options.seed,

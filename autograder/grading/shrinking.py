@@ -14,32 +14,39 @@ from hypothesis.internal.conjecture.shrinker import Shrinker, StopShrinking
 
 
 class Shrinking:
-    """Whether, since it was last asked, a search for a smaller example was cut short."""
+    """How much may be spent on a smaller example, and whether that was enough.
 
-    _cut_short = False
+    Attributes:
+        executions: tries that each search may take from now on; 0 for no search at all.
+    """
+
+    def __init__(self, executions: int) -> None:
+        self.executions = executions
+        self._cut_short = False
 
     def was_cut_short(self) -> bool:
         """True when the example last shown may not be the smallest. Asking resets it."""
         answer, self._cut_short = self._cut_short, False
         return answer
 
-    def _note(self) -> None:
-        self._cut_short = True
+    def check(self, shrinker: Shrinker) -> None:
+        """Called before each try; raises StopShrinking when they are used up."""
+        if shrinker.calls - shrinker.initial_calls >= self.executions:
+            self._cut_short = True
+            raise StopShrinking
 
 
 @contextmanager
 def bounded_shrinking(executions: int) -> Iterator[Shrinking]:
-    """Within the block, every search for a smaller example ends after `executions` tries; 0 means none at all."""
-    log, unbounded = Shrinking(), Shrinker.check_calls
+    """Within the block, every search for a smaller example ends after as many tries as its `executions` says."""
+    bound, unbounded = Shrinking(executions), Shrinker.check_calls
 
     def check_calls(shrinker: Shrinker) -> None:
-        if shrinker.calls - shrinker.initial_calls >= executions:
-            log._note()
-            raise StopShrinking
+        bound.check(shrinker)
         unbounded(shrinker)
 
     Shrinker.check_calls = check_calls  # type: ignore[assignment, method-assign]
     try:
-        yield log
+        yield bound
     finally:
         Shrinker.check_calls = unbounded  # type: ignore[method-assign]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def suite_files(root: Path, lab_id: str, public_only: bool = False) -> list[Path
 
 
 def run_suites(
+    root: Path,
     files: Sequence[Path],
     runs: Sequence[Run],
     *,
@@ -42,7 +44,8 @@ def run_suites(
     """Run the tests of the exercises in `runs`; each run then holds its results.
 
     Args:
-        shrink: executions spent on making a failing example smaller.
+        root: the course's top directory, from which suites import the solutions that they compare with.
+        shrink: executions spent on making the first failing example of an exercise smaller.
         show_hidden: keep the details of hidden tests, too.
         fail_fast: after the first failure in an exercise, leave its other tests out.
         local: the student's code runs in this process; leave it the terminal, so that a debugger can talk.
@@ -55,7 +58,7 @@ def run_suites(
     with bounded_shrinking(shrink) as shrinking:
         plugin = GraderPlugin({run.exercise.id: run for run in runs}, shrinking, show_hidden, fail_fast)
         try:
-            _run_pytest(files, plugin, local)
+            _run_pytest(root, files, plugin, local)
         finally:
             for run in runs:
                 run.drop_worker()
@@ -66,16 +69,26 @@ def run_suites(
             raise SuiteError(f"no test is marked exercise({run.exercise.id!r}): its points could not be earned")
 
 
-def _run_pytest(files: Sequence[Path], plugin: GraderPlugin, local: bool) -> None:
+def _run_pytest(root: Path, files: Sequence[Path], plugin: GraderPlugin, local: bool) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     options = ["-c", os.devnull, "--rootdir", str(files[0].parent), "--noconftest", "--import-mode=importlib"]
     options += ["-p", "no:cacheprovider", "-p", "no:junitxml", "--tb=short", "-q"]
     # In local mode pytest keeps its hands off the terminal and off breakpoint().
     options += ["-p", "no:terminal", "-p", "no:debugging", "--capture=no"] if local else []
     transcript = io.StringIO()
-    with contextlib.nullcontext() if local else contextlib.redirect_stdout(transcript):
+    with _importable(root), contextlib.nullcontext() if local else contextlib.redirect_stdout(transcript):
         status = pytest.main([*options, *map(str, files)], plugins=[plugin])
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
-        raise SuiteError(
-            f"the suites could not be run (pytest: {pytest.ExitCode(status).name}):\n{transcript.getvalue()}"
-        )
+    # subtle: pytest says INTERRUPTED both when we stopped it and when a suite could not be imported.
+    was_stopped = status == pytest.ExitCode.INTERRUPTED and plugin.sandbox_error is not None
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not was_stopped:
+        name = pytest.ExitCode(status).name
+        raise SuiteError(f"the suites could not be run (pytest: {name}):\n{transcript.getvalue()}")
+
+
+@contextlib.contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))

@@ -36,6 +36,7 @@ def said_about(lab: Lab, result: ExerciseResult, hints_seen: dict[str, int]) -> 
     failure = first_failure(result)
     if failure is not None and not result.message:
         yield from _about_failure(result, failure)
+        yield from _about_gate(result, failure)
     for misconception in result.misconceptions:
         yield Said("question", _at(misconception.place))
         yield Said("what happened", misconception.why)
@@ -73,6 +74,13 @@ def _about_failure(result: ExerciseResult, failure: TestResult) -> Iterator[Said
     kind = "a public test" if failure.visibility == "public" else "a hidden test"
     more = f"; {others} more of {len(result.tests)} fail" if others else f", the only one of {len(result.tests)}"
     yield Said("failed in", f"{failure.name.split('::')[-1]}, {kind}{more}")
+
+
+def _about_gate(result: ExerciseResult, failure: TestResult) -> Iterator[Said]:
+    """Why tests that passed earned nothing."""
+    gates = [test for test in result.tests if test.gate and test.status not in ("passed", "not_run")]
+    if gates and any(test.status == "passed" for test in result.tests):
+        yield Said("no points yet", "first this must hold" if failure in gates else f"first: {gates[0].message}")
 
 
 def _hint(lab: Lab, question: str, seen: int) -> Iterator[Said]:

@@ -24,7 +24,7 @@ class KVCache:
     """Keys and values of `batch_size` texts of the same length, in every layer.
 
     Attributes:
-        keys, values: what is kept, [num_layers, batch_size, num_heads, max_seq_len, head_dim].
+        keys, values: what is kept, [num_layers, batch_size, num_heads, max_seq_len, head_dim]; they stay where they are.
         position: where in the text the token stands that is being processed now, from 0.
             Every position before it is complete: all layers have written it.
     """
@@ -57,8 +57,7 @@ class KVCache:
             ValueError: wrong shape, or no room left; the cache is then exactly as it was before.
         """
         self._check(layer, key, value)
-        if self.position >= self.max_seq_len:  # blank Q40: self.position >= self.max_seq_len
-            raise ValueError(f"position {self.position}, but max_seq_len is {self.max_seq_len}")
+        self._check_room()
         ### BEGIN SOLUTION Q41
         self.keys[layer, :, :, self.position] = key[:, :, 0]
         self.values[layer, :, :, self.position] = value[:, :, 0]
@@ -82,8 +81,7 @@ class KVCache:
         Raises:
             ValueError: the cache is full, so there is no token whose processing could have ended.
         """
-        if self.position >= self.max_seq_len:
-            raise ValueError(f"position {self.position}, but max_seq_len is {self.max_seq_len}")
+        self._check_room()
         ### BEGIN SOLUTION Q43
         self.position += 1
         ### END SOLUTION
@@ -110,6 +108,10 @@ class KVCache:
             "capacity_tokens": self.max_seq_len,
             "used_tokens": self.position,
         }
+
+    def _check_room(self) -> None:
+        if self.position >= self.max_seq_len:  # blank Q40: self.position >= self.max_seq_len
+            raise ValueError(f"position {self.position}, but max_seq_len is {self.max_seq_len}")
 
     def _check(self, layer: int, *tokens: Array) -> None:
         num_layers, batch_size, num_heads, _, head_dim = self.keys.shape

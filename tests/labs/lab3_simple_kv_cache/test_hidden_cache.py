@@ -261,6 +261,12 @@ class Interleaved(RuleBasedStateMachine):
         self.model[layer, row] += new
         self.written += count
 
+    @rule(row=st.integers(0, ROWS - 1), count=st.integers(1, 3))
+    def forward(self, row: int, count: int) -> None:
+        """As a model does it: the same tokens through every layer, so that there is something to truncate."""
+        for layer in range(LAYERS):
+            self.update(layer, row, count)
+
     @rule(row=st.integers(0, ROWS - 1), length=st.integers(-1, SLOTS + 1))
     def truncate(self, row: int, length: int) -> None:
         held = [self.model[layer, row] for layer in range(LAYERS)]
