@@ -53,8 +53,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 		|| { echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up $(VENV) (once; a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' \
+	@$(RUN) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' \
 		> $(VENV)/install.log 2>&1 \
-		|| { echo "Installing failed:"; grep -E '^ *(ERROR|error)' $(VENV)/install.log || tail -n 20 $(VENV)/install.log; \
+		|| { echo "Installing failed:"; grep -E '^ *(ERROR|error)|caused by|requested|depends on' $(VENV)/install.log || tail -n 20 $(VENV)/install.log; \
 		echo "The whole story is in $(VENV)/install.log. Nothing was graded."; exit 1; }
 	@touch $@

@@ -33,6 +33,9 @@ LabOption = Annotated[
     list[str] | None, typer.Option("--lab", "-l", help="A lab: 3, lab3 or its full name. Repeatable.")
 ]
 
+SeedOption = Annotated[int, typer.Option(help="Another seed draws other examples.")]
+StudentOption = Annotated[str, typer.Option(help="Whose it is; the cases of scenario questions are drawn from this.")]
+
 
 @app.command()
 def grade(
@@ -41,7 +44,8 @@ def grade(
     json: Annotated[Path | None, typer.Option(help="Write the grade as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the grade as JUnit XML.")] = None,
     fail_under: Annotated[float | None, typer.Option(help="Exit with 1 below this many points.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed draws other examples.")] = 0,
+    seed: SeedOption = 0,
+    student: StudentOption = "",
     isolation: Annotated[str, typer.Option(help="The least layer of isolation to accept.")] = "seccomp",
     unsafe: Annotated[bool, typer.Option(help="Accept whatever isolation there is.")] = False,
     show_hidden: Annotated[bool, typer.Option(help="Show the details of hidden tests.")] = False,
@@ -52,7 +56,7 @@ def grade(
 
     with _refusals():
         course = _course()
-        request = Request(submission, _labs(course, lab), seed, isolation, unsafe, show_hidden, solutions)
+        request = Request(submission, _labs(course, lab), seed, student, isolation, unsafe, show_hidden, solutions)
         result = grade_submission(course, request)
     from autograder.reports import json_report, terminal
     from autograder.reports import junit as junit_report
@@ -71,15 +75,17 @@ def grade(
 def check(
     lab: Annotated[str, typer.Argument(help="A lab: 3, lab3 or its full name.")],
     exercise: Annotated[str, typer.Argument(help="One exercise of it; all if left out.")] = "",
-    seed: Annotated[int, typer.Option(help="Another seed draws other examples.")] = 0,
+    seed: SeedOption = 0,
+    student: StudentOption = "",
 ) -> None:
     """Run the public tests on labs/ in this very process, so that a debugger works. Counts for nothing."""
     from autograder.grading.local import check_lab
+    from autograder.grading.session import Options
     from autograder.reports import terminal
 
     with _refusals():
         course = _course()
-        result = check_lab(course, _lab(course, lab), exercise, seed)
+        result = check_lab(course, _lab(course, lab), exercise, Options((), seed=seed, student=student))
     terminal.show_grade(result, course, _console(), local=True)
 
 

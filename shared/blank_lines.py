@@ -68,7 +68,7 @@ def blanks_in(source: str) -> list[tuple[str, int]]:
     return [(line.question, line.blank_at) for line in logical_lines(source) if line.is_blank]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def logical_lines(source: str) -> tuple[Line, ...]:
     """All logical lines of a text, as far as it can be read."""
     lines: list[Line] = []

@@ -49,7 +49,7 @@ class Row:
         return is_long_enough and self.tokens[:first] == wanted[:first] and _ends(self.tokens, wanted, last)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def rows_in(source: str) -> tuple[Row, ...]:
     """The lines of code of a text, in order, without docstrings and the import of the blank."""
     text = SourceText(source)

@@ -29,6 +29,7 @@ class Request(Struct, frozen=True):
     path: Path
     labs: Sequence[Lab]
     seed: int = 0
+    student: str = ""
     isolation: str = "seccomp"
     unsafe: bool = False
     show_hidden: bool = False
@@ -45,7 +46,7 @@ def grade_submission(course: Course, request: Request) -> Grade:
     """
     layers = layers_from(request.isolation, request.unsafe)
     submission = collect(request.path, request.labs, course.root / "solutions", request.solutions)
-    options = Options(layers, seed=request.seed, show_hidden=request.show_hidden)
+    options = Options(layers, seed=request.seed, student=request.student, show_hidden=request.show_hidden)
     with Zygote() as zygote:
         return Session(course, zygote, options).grade(submission, request.labs)
 

@@ -23,10 +23,12 @@ class LabFixture:
     Args:
         remote: the worker that runs the student's code.
         files: the module (file name without `.py`) in which each public name is found.
+        student: whose submission it is; what a suite draws from it differs from student to student.
     """
 
-    def __init__(self, remote: Remote, files: Mapping[str, str]) -> None:
+    def __init__(self, remote: Remote, files: Mapping[str, str], student: str = "") -> None:
         self._remote, self._files = remote, files
+        self.student = student
         self._found: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:

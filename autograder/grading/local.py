@@ -20,7 +20,7 @@ from autograder.lab import Exercise, Lab
 from autograder.submission import FileReport, Submission, collect, inspect
 
 
-def check_lab(course: Course, lab: Lab, exercise: str, seed: int) -> Grade:
+def check_lab(course: Course, lab: Lab, exercise: str, options: Options) -> Grade:
     """The result of the public tests of a lab, or of one exercise, on the files in `labs/`.
 
     Raises:
@@ -32,12 +32,13 @@ def check_lab(course: Course, lab: Lab, exercise: str, seed: int) -> Grade:
     reports = inspect(lab, submission)
     results = {e.id: settled(lab, e, reports[e.file]) for e in exercises}
     to_run = [e for e in exercises if results[e.id] is None]
-    results |= _run(course.root, lab, to_run, submission, reports, seed)
+    results |= _run(course.root, lab, to_run, submission, reports, options)
     total = scoring.total(lab, [result for result in results.values() if result is not None])
     return Grade(
         grader=f"inference-labs {__version__}",
         sandbox="local",
-        seed=seed,
+        seed=options.seed,
+        student=options.student,
         submission=Graded(submission.path, submission.sha256, submission.problems),
         score=total.score,
         max_score=total.max_score,
@@ -47,7 +48,12 @@ def check_lab(course: Course, lab: Lab, exercise: str, seed: int) -> Grade:
 
 
 def _run(
-    root: Path, lab: Lab, exercises: list[Exercise], submission: Submission, reports: dict[str, FileReport], seed: int
+    root: Path,
+    lab: Lab,
+    exercises: list[Exercise],
+    submission: Submission,
+    reports: dict[str, FileReport],
+    options: Options,
 ) -> dict[str, ExerciseResult]:
     if not exercises:
         return {}
@@ -57,5 +63,5 @@ def _run(
     def open_worker(_cpu_seconds: float, _wall_seconds: float) -> Remote:
         return Remote(LocalTransport(f"labs.{lab.id}"))
 
-    runs = run_exercises(root, lab, exercises, open_worker, Options(layers=(), seed=seed), local=True)
+    runs = run_exercises(root, lab, exercises, open_worker, options, local=True)
     return {run.exercise.id: scored(run, reports[run.exercise.file], submission) for run in runs}

@@ -45,6 +45,7 @@ class Run:
     exercise: Exercise
     lab: Lab
     open_worker: OpenWorker
+    student: str = ""
     results: list[TestResult] = field(default_factory=list)
     cpu_s: float = 0.0
     broken: str = ""  # why the exercise's file can't be imported
@@ -109,7 +110,7 @@ class GraderPlugin:
     def lab(self, request: pytest.FixtureRequest) -> LabFixture:
         run = self.runs[exercise_of(request.node)]
         files = {name: exercise.file.removesuffix(".py") for exercise in run.lab.exercises for name in exercise.names}
-        return LabFixture(run.remote(), files)
+        return LabFixture(run.remote(), files, run.student)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:

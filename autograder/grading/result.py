@@ -91,6 +91,7 @@ class Grade(Struct, frozen=True):
     grader: str
     sandbox: str
     seed: int
+    student: str
     submission: Graded
     score: float
     max_score: float

@@ -30,6 +30,7 @@ class Options(Struct, frozen=True):
     Attributes:
         layers: the layers of isolation to use, all of which must hold.
         seed: what Hypothesis draws its examples from.
+        student: what a student's own cases are drawn from.
         exercises: ids of those to run; empty for all.
         settle: leave exercises that nobody tried, or that can't run, unrun. `verify` runs them all the same.
         shrink: executions spent on a smaller failing example.
@@ -39,6 +40,7 @@ class Options(Struct, frozen=True):
 
     layers: tuple[str, ...]
     seed: int = 0
+    student: str = ""
     exercises: tuple[str, ...] = ()
     settle: bool = True
     shrink: int = SHRINK_EXECUTIONS
@@ -68,6 +70,7 @@ class Session:
             grader=f"inference-labs {__version__}",
             sandbox="+".join(self._options.layers),
             seed=self._options.seed,
+            student=self._options.student,
             submission=Graded(submission.path, submission.sha256, submission.problems),
             score=round(sum(lab.score for lab in results), 2),
             max_score=round(sum(lab.max_score for lab in results), 2),
@@ -108,7 +111,7 @@ def run_exercises(
     root: Path, lab: Lab, exercises: Sequence[Exercise], open_worker: OpenWorker, options: Options, local: bool = False
 ) -> list[Run]:
     """Run the suites of some of a lab's exercises; each run holds its test results. Raises SuiteError."""
-    runs = [Run(exercise, lab, open_worker) for exercise in exercises]
+    runs = [Run(exercise, lab, open_worker, options.student) for exercise in exercises]
     run_suites(
         root,
         suite_files(root, lab.id, public_only=local),

@@ -25,9 +25,13 @@ def settled(lab: Lab, exercise: Exercise, report: FileReport) -> ExerciseResult 
 
 
 def blanks_left(lab: Lab, exercise: Exercise, report: FileReport) -> tuple[Place, ...]:
-    """The blanks of an exercise that are still to be filled in, in the order of the file."""
+    """The blanks of an exercise that are still to be filled in, in the order of the file, each question once."""
     file = f"labs/{lab.id}/{exercise.file}"
-    return tuple(Place(file, line, question) for question, line in report.blanks if question in exercise.questions)
+    first: dict[str, int] = {}
+    for question, line in report.blanks:
+        if question in exercise.questions:
+            first.setdefault(question, line)
+    return tuple(Place(file, line, question) for question, line in first.items())
 
 
 def _result(exercise: Exercise, status: ExerciseStatus, message: str, left: tuple[Place, ...] = ()) -> ExerciseResult:

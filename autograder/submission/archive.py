@@ -32,21 +32,22 @@ def read_archive(path: Path, wanted: Iterable[str]) -> Members:
     """The members of an archive whose bare names are `wanted`.
 
     Raises:
+        OSError: there is no such file, or it can't be opened.
         SubmissionError: it is damaged, too large, or built to do harm.
     """
     members = Members(wanted)
+    packed = _packed(path)
     try:
-        packed = _packed(path)
         if suffix_of(path) == ".zip":
             _read_zip(packed, members)
         else:
             read_tar(packed, suffix_of(path) != ".tar", members)
-    except SubmissionError as error:
-        raise SubmissionError(f"{path}: {error}") from None
+    except SubmissionError:
+        raise
     # Of what the libraries raise over hostile bytes only a part is documented.
     except Exception as error:
         kind = suffix_of(path).lstrip(".")
-        message = f"{path}: it can't be read as a {kind} archive and may be damaged ({type(error).__name__}). Pack it again"
+        message = f"it can't be read as a {kind} archive and may be damaged ({type(error).__name__}). Pack it again"
         raise SubmissionError(message) from error
     return members
 
@@ -68,6 +69,9 @@ def _read_zip(packed: bytes, members: Members) -> None:
     if packed.count(b"PK\x01\x02") > MAX_ENTRIES:
         raise SubmissionError(f"it holds more than {MAX_ENTRIES:,} entries: {ADVICE}")
     with ZipFile(BytesIO(packed)) as archive:
+        # subtle: a thousand entries may share one content, and each makes it be read again.
+        if sum(entry.compress_size for entry in archive.infolist()) > len(packed):
+            raise SubmissionError(f"its entries lie within each other: {ADVICE}")
         for entry in archive.infolist():
             # Not entry.filename, which ends at the first NUL byte.
             name = entry.orig_filename
@@ -83,6 +87,8 @@ def _oddity(entry: ZipInfo) -> str:
 
 def _unpacked(archive: ZipFile, entry: ZipInfo) -> tuple[bytes | None, str]:
     """An entry's content, or None and why it was refused."""
+    if entry.orig_filename.endswith(("/", "\\")):
+        return None, "a directory where a file should be"
     if entry.flag_bits & (_ENCRYPTED | _STRONGLY_ENCRYPTED):
         return None, "it is encrypted; pack it without a password"
     # Other methods unpack a block as a whole, however large it becomes.
@@ -91,5 +97,5 @@ def _unpacked(archive: ZipFile, entry: ZipInfo) -> tuple[bytes | None, str]:
     if entry.file_size > MAX_FILE:
         return None, TOO_LARGE
     with archive.open(entry) as file:
-        content = file.read(MAX_FILE + 1)
-    return (content, "") if len(content) <= MAX_FILE else (None, TOO_LARGE)
+        # subtle: asked for more than the stated size, it unpacks all that, drops it, and the next entry does it again.
+        return file.read(entry.file_size), ""

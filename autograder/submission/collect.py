@@ -16,7 +16,7 @@ from autograder.lab import Lab
 from autograder.submission.archive import SUFFIXES, read_archive, suffix_of
 from autograder.submission.directory import Directory
 from autograder.submission.members import Members
-from autograder.submission.record import Submission, SubmissionError, shown
+from autograder.submission.record import Submission, SubmissionError, printable, shown
 
 MAX_PROBLEMS = 20
 
@@ -51,16 +51,19 @@ def collect(
             with Directory(source, off_limits) as directory:
                 return _taken(source, labs, directory)
         return _taken(source, labs, _members(source, labs, off_limits))
+    except SubmissionError as error:
+        raise SubmissionError(f"{printable(str(source))}: {error}") from error
     except OSError as error:
-        raise SubmissionError(f"{source}: it can't be read: {error.strerror}. Check the path") from None
+        message = f"{printable(str(source))}: it can't be read: {error.strerror}. Check the path"
+        raise SubmissionError(message) from None
 
 
 def _members(source: Path, labs: Sequence[Lab], off_limits: Path | None) -> Members:
+    source.stat()  # first, so that a path that leads nowhere is called that
     if not suffix_of(source):
-        source.stat()
-        raise SubmissionError(f"{source}: neither a directory nor {', '.join(SUFFIXES)}. Hand in one of these")
+        raise SubmissionError(f"neither a directory nor {', '.join(SUFFIXES)}. Hand in one of these")
     if off_limits and source.resolve().is_relative_to(off_limits.resolve()):
-        raise SubmissionError(f"{source}: it lies in the course's solutions, which are no submission")
+        raise SubmissionError("it lies in the course's solutions, which are no submission")
     return read_archive(source, {file for lab in labs for file in lab.files})
 
 
@@ -68,19 +71,20 @@ def _taken(source: Path, labs: Sequence[Lab], found: Source) -> Submission:
     places = _places(source, labs, found)
     if len(places) > 1:
         names = " and ".join(shown(name) or "its top" for name in sorted(places)[:2])
-        raise SubmissionError(f"{source}: there are files to grade in {names}. Leave only those that are meant")
+        raise SubmissionError(f"there are files to grade in {names}. Leave only those that are meant")
     place = next(iter(places.values()), {})
     contents = {name: found.read(path) for name, path in place.items() if found.has(path)}
     files = {name: content for name, content in contents.items() if content is not None}
     problems = _capped(found.problems)
     if not files:
-        raise SubmissionError(_nothing(source, labs, problems))
+        raise SubmissionError(_nothing(labs, problems))
     return Submission(str(source), files, problems)
 
 
 def _places(source: Path, labs: Sequence[Lab], found: Source) -> dict[str, Place]:
     """Where there are files to grade, by the name of the folder: none, one, or more than one such place."""
-    name = source.resolve().name.removesuffix(suffix_of(source))
+    resolved = source.resolve()
+    name = resolved.name[: len(resolved.name) - len(suffix_of(resolved))]
     at_top = _occupied(_candidates("", name, labs), found)
     if at_top:
         return at_top
@@ -119,7 +123,8 @@ def _capped(problems: list[str]) -> tuple[str, ...]:
     return (*problems[:MAX_PROBLEMS], *([f"and {more:,} more like these"] if more > 0 else []))
 
 
-def _nothing(source: Path, labs: Sequence[Lab], problems: tuple[str, ...]) -> str:
+def _nothing(labs: Sequence[Lab], problems: tuple[str, ...]) -> str:
     wanted = [f"labs/{lab.id}/{file}" for lab in labs for file in lab.files]
     looked_for = ", ".join(wanted[:3]) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
-    return "\n  ".join([f"{source}: no file to grade. Looked for {looked_for}. Hand in labs/ or one lab's folder", *problems])
+    refusal = f"no file to grade. Looked for {looked_for}. Hand in labs/ or one lab's folder"
+    return "\n  ".join([refusal, *problems])

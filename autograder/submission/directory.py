@@ -16,10 +16,13 @@ from pathlib import Path
 
 from autograder.submission.record import MAX_FILE, TOO_LARGE, SubmissionError, oddity, shown
 
-MAX_LISTED = 10_000  # names read from one directory
+MAX_LISTED = 1000  # names read from one directory
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+Identity = tuple[int, int]  # device and inode: one file, whatever it is called
 
 
 class Directory:
@@ -30,8 +33,7 @@ class Directory:
 
     def __init__(self, path: Path, off_limits: Path | None) -> None:
         self.problems: list[str] = []
-        self._path = path
-        self._off_limits = os.stat(off_limits) if off_limits and off_limits.exists() else None
+        self._off_limits = _files_below(off_limits) if off_limits else set()
         self._root = os.open(path, _FOLDER)
 
     def __enter__(self) -> Directory:
@@ -46,12 +48,16 @@ class Directory:
             return sorted(e.name for e in islice(entries, MAX_LISTED) if e.is_dir(follow_symlinks=False))
 
     def has(self, path: str) -> bool:
-        """Whether there is something at `path`, be it a file or not."""
+        """Whether there is something at `path`, be it a file or not. Notes what looks like it beside it."""
         folder, _, name = path.rpartition("/")
         try:
             with self._opened(folder) as parent:
+                self._note_lookalikes(parent, path)
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            self._note(folder or ".", f"it can't be read: {error.strerror}")
             return False
         return True
 
@@ -64,9 +70,9 @@ class Directory:
         folder, _, name = path.rpartition("/")
         try:
             with self._opened(folder) as parent:
-                self._refuse_off_limits(parent, path)
-                self._note_lookalikes(parent, path)
-                return _content(parent, name)
+                identity, content = _content(parent, name)
+            self._refuse_off_limits(identity, path)
+            return content
         except _Refused as refused:
             self._note(path, str(refused))
         except OSError as error:
@@ -94,7 +100,9 @@ class Directory:
     def _note_lookalikes(self, parent: int, path: str) -> None:
         """A student on Windows or macOS may not see why Cache.py is not taken for cache.py."""
         folder, _, name = path.rpartition("/")
-        for other in sorted(islice(os.listdir(parent), MAX_LISTED)):
+        with os.scandir(parent) as entries:
+            names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
+        for other in names:
             if other != name and other.casefold() == name.casefold():
                 self._note(f"{folder}/{other}".lstrip("/"), f"not taken, its name differs in case from {name}")
 
@@ -103,10 +111,10 @@ class Directory:
         if line not in self.problems:
             self.problems.append(line)
 
-    def _refuse_off_limits(self, folder: int, path: str) -> None:
-        if self._off_limits and _lies_in(folder, self._off_limits):
+    def _refuse_off_limits(self, identity: Identity, path: str) -> None:
+        if identity in self._off_limits:
             raise SubmissionError(
-                f"{self._path}: {shown(path)} lies in the course's solutions, which are no submission. "
+                f"{shown(path)} lies in the course's solutions, which are no submission. "
                 "Grade labs/ or what was handed in; to grade the solutions, ask for them by name."
             )
 
@@ -115,15 +123,16 @@ class _Refused(Exception):
     """What is there is no file to take; says what it is."""
 
 
-def _content(parent: int, name: str) -> bytes:
+def _content(parent: int, name: str) -> tuple[Identity, bytes]:
     # Asked before it is opened, since opening a device may do something; and again after, since it may have changed.
     _refuse_odd(os.stat(name, dir_fd=parent, follow_symlinks=False))
     with os.fdopen(os.open(name, _FILE, dir_fd=parent), "rb") as file:
-        _refuse_odd(os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
+        _refuse_odd(status)
         content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
         raise _Refused(TOO_LARGE)
-    return content
+    return _identity(status), content
 
 
 def _refuse_odd(status: os.stat_result) -> None:
@@ -133,16 +142,10 @@ def _refuse_odd(status: os.stat_result) -> None:
         raise _Refused(TOO_LARGE)
 
 
-def _lies_in(folder: int, place: os.stat_result) -> bool:
-    """Whether an open directory is `place` or below it. Goes up step by step: links and mounts can't hide the way."""
-    here = os.dup(folder)
-    try:
-        while not os.path.samestat(status := os.fstat(here), place):
-            above = os.open("..", _FOLDER, dir_fd=here)
-            os.close(here)
-            here = above
-            if os.path.samestat(os.fstat(here), status):
-                return False
-        return True
-    finally:
-        os.close(here)
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
+
+
+def _files_below(folder: Path) -> set[Identity]:
+    """The files in a directory, by what they are and not where they lie: neither links nor mounts disguise them."""
+    return {_identity(path.stat()) for path in folder.rglob("*") if path.is_file()}

@@ -7,6 +7,7 @@ trouble costs more than the exercise.
 from __future__ import annotations
 
 import ast
+import codecs
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -67,18 +68,22 @@ def _report(submission: Submission, name: str, forbidden: Iterable[str]) -> File
 def _check_encoding(content: bytes) -> None:
     """subtle: a comment may name another encoding, and Python would then run other text than was inspected here."""
     try:
-        encoding, _ = tokenize.detect_encoding(BytesIO(content).readline)
         content.decode("utf-8")
+        # Python ends lines at "\r" too, which tokenize does not.
+        lines = BytesIO(content.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        encoding, _ = tokenize.detect_encoding(lines.readline)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _Unreadable(line, "this is not UTF-8. Save the file as UTF-8") from None
     except SyntaxError as error:
         raise _Unreadable(1, f"{error.msg}. Save the file as UTF-8") from None
-    if encoding not in ("utf-8", "utf-8-sig"):
+    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
         raise _Unreadable(1, f"its first lines declare the encoding {encoding}. Save the file as UTF-8")
 
 
 def _parsed(text: str) -> ast.Module:
+    if "\0" in text:
+        raise _Unreadable(text.count("\n", 0, text.index("\0")) + 1, "a NUL byte. This is no text")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -87,8 +92,6 @@ def _parsed(text: str) -> ast.Module:
         raise _Unreadable(
             error.lineno or 1, f"{error.msg or 'invalid syntax'}. The file can't be read from here on"
         ) from None
-    except ValueError:  # what Python 3.11 raises for a NUL byte
-        raise _Unreadable(text.count("\n", 0, text.find("\0")) + 1, "a NUL byte. This is no text") from None
     except (RecursionError, MemoryError):
         raise _Unreadable(1, "nested too deeply to be read. Write it more simply") from None
 
@@ -101,11 +104,11 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, name.name) for name in names)
             case ast.ImportFrom(module=str(module), level=0, names=names):
                 yield from ((node.lineno, f"{module}.{name.name}") for name in names)
-            case ast.Call(
-                func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(value=str(module)), *_]
-            ):
-                if name in _DYNAMIC:
-                    yield node.lineno, module
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _DYNAMIC:
+                named = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+                match [*node.args, *named]:
+                    case [ast.Constant(value=str(module)), *_]:
+                        yield node.lineno, module
 
 
 def _forbidden_in(tree: ast.Module, forbidden: Iterable[str]) -> set[tuple[int, str]]:

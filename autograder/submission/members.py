@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from autograder.submission.record import MAX_FILE, SubmissionError, shown
+from autograder.submission.record import SubmissionError, shown
 
 MAX_ENTRIES = 10_000
 MAX_UNPACKED = 64 * 2**20  # bytes, of everything that has to be unpacked to get at the files
@@ -86,7 +86,7 @@ class Members:
 
     def _is_repeated(self, path: str) -> bool:
         first = self._first.setdefault(path.casefold(), path)
-        if path in self._contents or (first == path and path in self._contents):
+        if path in self._contents:
             # subtle: unpackers differ in which of two they keep, so neither is what the student saw.
             self._contents[path] = None
             self._note(path, "it is in the archive more than once; pack it again")

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from autograder.refusal import Refusal
 
-MAX_FILE = 2**20  # bytes of one file; a finished lab file has some 10,000
+MAX_FILE = 2**17  # bytes of one file; a finished lab file has some 10,000, and parsing takes 1000 times its size
 MAX_SHOWN = 120  # characters of a name
 
 _KINDS = {
@@ -23,7 +23,7 @@ _KINDS = {
     stat.S_IFBLK: "a device, not a file",
     stat.S_IFSOCK: "a socket, not a file",
 }
-TOO_LARGE = f"larger than {MAX_FILE // 2**20} MiB, more than any answer needs"
+TOO_LARGE = f"larger than {MAX_FILE // 2**10} KiB, more than any answer needs"
 
 
 class SubmissionError(Refusal):
@@ -60,8 +60,12 @@ class Submission(Struct, frozen=True):
 
 def shown(name: str) -> str:
     """A name from a submission, in one line and harmless: what does not print is escaped, what is long is cut."""
-    cut = name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return printable(name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…")
+
+
+def printable(text: str) -> str:
+    """The text in one line: what does not print is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def oddity(mode: int) -> str:

@@ -80,7 +80,11 @@ def read_tar(packed: bytes, is_gzip: bool, members: Members) -> None:
     stream = cast("Any", _Meter(unpacked, MAX_UNPACKED))
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, encoding="utf-8") as archive:
         for member in archive:
-            oddity = "a file with holes" if member.issparse() else _KINDS.get(member.type, "neither a file nor a directory")
+            if member.size > MAX_UNPACKED:  # or tarfile looks for its end until the time is up
+                raise too_large()
+            oddity = (
+                "a file with holes" if member.issparse() else _KINDS.get(member.type, "neither a file nor a directory")
+            )
             if path := members.accept(member.name, oddity):
                 members.put(path, *_unpacked(archive, member))
     while stream.read(2**16):  # to the end, where gzip keeps its checksum
