@@ -8,7 +8,7 @@ EXERCISE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help grade check hint doctor test lint build verify clean
+.PHONY: help grade check hint doctor test lint build verify bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ build: $(VENV)/installed ## generate labs/ from solutions/
 
 verify: $(VENV)/installed ## grade the grader: the kill matrix
 	@$(RUN) -m autograder verify $(if $(LAB),--lab $(LAB))
+
+bench: $(VENV)/installed ## measure what is quoted, and write BENCHMARKS.md
+	@$(RUN) -m autograder.bench
 
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

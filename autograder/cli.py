@@ -85,7 +85,7 @@ def check(
 
     with _refusals():
         course = _course()
-        result = check_lab(course, _lab(course, lab), exercise, Options((), seed=seed, student=student))
+        result = check_lab(course, course.lab(lab), exercise, Options((), seed=seed, student=student))
     terminal.show_grade(result, course, _console(), local=True)
 
 
@@ -99,7 +99,7 @@ def hint(
 
     with _refusals():
         course = _course()
-        shown = next_hint(course.root, _lab(course, lab), question)
+        shown = next_hint(course.root, course.lab(lab), question)
     last = ", seen before: there is no other" if shown.is_again else ""
     typer.echo(f"{shown.question}, hint {shown.number} of {shown.of}{last}\n\n  {shown.text}\n")
 
@@ -163,12 +163,15 @@ def _course() -> Course:
 
 def _root(here: Path) -> Path:
     """The nearest directory upwards that holds a course; failing that, the one this program came with."""
-    around = [folder for folder in (here, *here.parents) if (folder / "labs").is_dir() and (folder / "shared").is_dir()]
-    return around[0] if around else Path(__file__).resolve().parents[1]
+    for folder in (here, *here.parents):
+        has_labs = (folder / "labs").is_dir() or (folder / "solutions").is_dir()  # not built yet
+        if has_labs and (folder / "shared").is_dir():
+            return folder
+    return Path(__file__).resolve().parents[1]
 
 
 def _labs(course: Course, names: list[str] | None) -> tuple[Lab, ...]:
-    return tuple(_lab(course, name) for name in names) if names else course.labs
+    return tuple(course.lab(name) for name in names) if names else course.labs
 
 
 @contextmanager
@@ -179,13 +182,6 @@ def _refusals() -> Iterator[None]:
     except Refusal as error:
         typer.echo(f"autograder: {error}", err=True)
         raise typer.Exit(2) from None
-
-
-def _lab(course: Course, name: str) -> Lab:
-    try:
-        return course.lab(name)
-    except LookupError as error:
-        raise Refusal(error.args[0]) from None
 
 
 def _console() -> Console:

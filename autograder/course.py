@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from autograder.lab import Blank, CourseError, Exercise, Lab, Limits, Spot, WrongAnswer
+from autograder.lab import Blank, CourseError, Exercise, Lab, Limits, Spot, Unknown, WrongAnswer
 from autograder.lab_checks import check
 from autograder.lab_file import LabFile, LabSource
 
@@ -48,11 +48,11 @@ class Course(Struct, frozen=True):
         return any(lab.sources.parent.name == "solutions" for lab in self.labs)
 
     def lab(self, name: str) -> Lab:
-        """The lab called "3", "lab3" or "lab3_simple_kv_cache"; LookupError names those there are."""
+        """The lab called "3", "lab3" or "lab3_simple_kv_cache"; Unknown names those there are."""
         for lab in self.labs:
             if name in (str(lab.number), f"lab{lab.number}", lab.id):
                 return lab
-        raise LookupError(f"there is no lab {name!r}; there are {', '.join(lab.id for lab in self.labs)}")
+        raise Unknown(f"there is no lab {name!r}; there are {', '.join(lab.id for lab in self.labs)}")
 
 
 def read_lab(path: Path, root: Path) -> Lab:

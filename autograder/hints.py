@@ -53,7 +53,7 @@ def _seen(root: Path) -> dict[str, int]:
     try:
         counts = json.loads((root / FILE).read_text(encoding="utf-8"))
         return {name: count for name, count in counts.items() if type(count) is int and count >= 0}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

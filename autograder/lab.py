@@ -24,6 +24,10 @@ class CourseError(Refusal):
         return f"{self.file}:{self.line}: {self.message}"
 
 
+class Unknown(Refusal, LookupError):
+    """There is no such lab, exercise or question; names those that there are."""
+
+
 class WrongAnswer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Code a student plausibly writes, and the misconception behind it.
 
@@ -116,15 +120,15 @@ class Lab(Struct, frozen=True):
         return sum(exercise.points for exercise in self.exercises)
 
     def exercise(self, id: str) -> Exercise:
-        """The exercise of this id; LookupError names those there are."""
+        """The exercise of this id; Unknown names those there are."""
         for exercise in self.exercises:
             if exercise.id == id:
                 return exercise
-        raise LookupError(f"{self.id} has no exercise {id!r}; it has {', '.join(e.id for e in self.exercises)}")
+        raise Unknown(f"{self.id} has no exercise {id!r}; it has {', '.join(e.id for e in self.exercises)}")
 
     def exercise_of(self, question: str) -> Exercise:
-        """The exercise that asks a question; LookupError names the questions there are."""
+        """The exercise that asks a question; Unknown names the questions there are."""
         for exercise in self.exercises:
             if question in exercise.questions:
                 return exercise
-        raise LookupError(f"{self.id} has no question {question!r}; it has {', '.join(self.blanks)}")
+        raise Unknown(f"{self.id} has no question {question!r}; it has {', '.join(self.blanks)}")

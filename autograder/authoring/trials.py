@@ -10,7 +10,7 @@ from msgspec import Struct
 from autograder.authoring.mutants import Mutant, wrong_answers
 from autograder.authoring.skeleton import blanked, skeleton
 from autograder.grading.result import ExerciseResult, LabResult
-from autograder.lab import Exercise, Lab
+from autograder.lab import Lab
 
 Kind = Literal["reference", "skeleton", "untouched", "blanked", "wrong"]
 
@@ -22,7 +22,7 @@ class Trial(Struct, frozen=True):
         files: source texts by file name.
         exercises: ids of those to run; empty for all.
         settle: whether exercises with nothing but blanks may be left unrun, as for any student.
-        exercise, question: what was blanked, or answered wrongly.
+        exercise: the one that was blanked, or answered wrongly.
         mutant: the wrong answer.
     """
 
@@ -68,13 +68,15 @@ def judge(trial: Trial, lab: Lab, result: LabResult) -> Verdict:
 
 def _complaints(trial: Trial, lab: Lab, results: Mapping[str, ExerciseResult]) -> Iterator[str]:
     for id, result in results.items():
-        is_full = result.score + result.not_run >= result.max_score
+        is_full = round(result.score + result.not_run, 2) >= result.max_score
         if trial.kind == "reference" and not is_full:
             yield f"{id} got {result.score:g} of {result.max_score:g}: {_first_failure(result)}"
         if trial.kind == "untouched" and result.status != "blank":
             yield f"{id} is {result.status}, though nothing of it was filled in"
         if trial.kind == "skeleton":
-            yield from (f"{test.name} passes with nothing filled in" for test in result.tests if test.status == "passed")
+            yield from (
+                f"{test.name} passes with nothing filled in" for test in result.tests if test.status == "passed"
+            )
         if trial.kind == "blanked" and id == trial.exercise and result.score:
             yield f"{id} got {result.score:g} with all its blanks left"
         if trial.kind == "blanked" and id not in dependents(lab, trial.exercise) and not is_full:
@@ -92,5 +94,5 @@ def dependents(lab: Lab, id: str) -> set[str]:
 
 
 def _first_failure(result: ExerciseResult) -> str:
-    failure = next((test for test in result.tests if test.status != "passed"), None)
+    failure = next((test for test in result.tests if test.status not in ("passed", "not_run")), None)
     return f"{failure.name}: {failure.message}" if failure else result.message

@@ -13,7 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -21,12 +21,18 @@ from rich.progress import track
 
 from autograder.authoring.trials import Trial, Verdict, judge, trials_of
 from autograder.course import Course
-from autograder.lab import Lab
+from autograder.lab import CourseError, Lab
 from autograder.reports.kill_matrix import show_matrix
 
 
 def verify_labs(course: Course, labs: Sequence[Lab], console: Console) -> bool:
-    """Run every trial of some labs, print what came out, and say whether all of it is as it must be."""
+    """Run every trial of some labs, print what came out, and say whether all of it is as it must be.
+
+    Raises:
+        CourseError: something in a lab is wrong; or there are no solutions here.
+    """
+    if not course.is_authors:
+        raise CourseError("solutions", 1, "there are none here, and they are what is graded")
     trials = [trial for lab in labs for trial in trials_of(lab)]
     verdicts = list(track(run(course.root, trials), "verifying", len(trials), console=console, transient=True))
     for lab in labs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import dropwhile, takewhile
 
 import pytest
 
@@ -19,6 +20,8 @@ from autograder.lab import Lab
 _MAX_LINES = 30
 _MAX_WIDTH = 200
 _MAX_FILE_LINES = 100_000
+_ENDS = {"timeout": "the time was used up", "crashed": "the process that runs the code is gone"}
+_NOISE = ("lab=lab,", ")", "", "state.teardown()")
 
 
 def visibility(item: pytest.Item) -> Visibility:
@@ -51,7 +54,7 @@ def _result(
 ) -> TestResult:
     weight = item.get_closest_marker("weight")
     return TestResult(
-        name=item.nodeid.rsplit("/", 1)[-1],
+        name=f"{item.path.name}::{item.nodeid.partition('::')[2]}",
         status=status,
         visibility=visibility(item),
         weight=float(weight.args[0]) if weight else 1.0,
@@ -85,7 +88,9 @@ def _message(item: pytest.Item, lab: Lab, error: BaseException, place: Place | N
     if isinstance(error, BlankReached):
         return _still_blank(lab, place)
     if isinstance(error, WorkerGone):
-        return f"{promise(item)} Here the test came to no end: {error}."
+        # subtle: an exit code is a byte of the submission's choosing.
+        how = str(error) if visibility(item) == "public" else _ENDS[_status(error)]
+        return f"{promise(item)} Here the test came to no end: {how}."
     return promise(item)
 
 
@@ -118,15 +123,12 @@ def _known_place(lab: Lab, file: str, line: int, question: str = "") -> Place | 
 
 
 def _example(notes: Sequence[str], smallest: bool) -> str:
-    """Hypothesis' falsifying example, without the lines that mean nothing to a student."""
-    for note in notes:
-        if note.startswith("Falsifying"):
-            lines = [
-                line for line in note.splitlines()[1:] if line.strip() not in ("lab=lab,", ")", "", "state.teardown()")
-            ]
-            heading = "smallest case:" if smallest else "a failing case (a smaller one may exist):"
-            return "\n".join([heading, *lines])
-    return ""
+    """Hypothesis' failing example, without the lines that mean nothing to a student; a state machine's is many notes."""
+    example = list(dropwhile(lambda note: not note.startswith("Failing "), notes))
+    lines = "\n".join(takewhile(lambda note: not note.startswith("Explanation:"), example)).splitlines()[1:]
+    told = [line for line in lines if line.strip() not in _NOISE]
+    heading = "smallest case:" if smallest else "a failing case (a smaller one may exist):"
+    return "\n".join([heading, *told]) if told else ""
 
 
 def _cause(error: BaseException) -> str:

@@ -18,13 +18,14 @@ from autograder.isolation.remote import Remote
 from autograder.isolation.transport import LocalTransport
 from autograder.lab import Exercise, Lab
 from autograder.submission import FileReport, Submission, collect, inspect
+from autograder.submission.record import printable
 
 
 def check_lab(course: Course, lab: Lab, exercise: str, options: Options) -> Grade:
     """The result of the public tests of a lab, or of one exercise, on the files in `labs/`.
 
     Raises:
-        LookupError: no such exercise.
+        Unknown: no such exercise.
         SubmissionError: there is nothing in `labs/` to check.
     """
     exercises = (lab.exercise(exercise),) if exercise else lab.exercises
@@ -39,7 +40,7 @@ def check_lab(course: Course, lab: Lab, exercise: str, options: Options) -> Grad
         sandbox="local",
         seed=options.seed,
         student=options.student,
-        submission=Graded(submission.path, submission.sha256, submission.problems),
+        submission=Graded(printable(submission.path), submission.sha256, submission.problems),
         score=total.score,
         max_score=total.max_score,
         not_run=total.not_run,

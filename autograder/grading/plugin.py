@@ -8,8 +8,10 @@ A submission has no way into this process; the only thing that can excuse a test
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
+from math import inf
+from typing import Any
 
 import hypothesis
 import pytest
@@ -18,8 +20,7 @@ from autograder.grading import evidence
 from autograder.grading.fixture import LabFixture
 from autograder.grading.result import TestResult
 from autograder.grading.shrinking import Shrinking
-from autograder.isolation.failure import FromStudent
-from autograder.isolation.process import SandboxError
+from autograder.isolation.failure import BlankReached, FromStudent
 from autograder.isolation.remote import Remote, WorkerGone
 from autograder.lab import Exercise, Lab
 from autograder.refusal import Refusal
@@ -49,6 +50,7 @@ class Run:
     results: list[TestResult] = field(default_factory=list)
     cpu_s: float = 0.0
     broken: str = ""  # why the exercise's file can't be imported
+    is_out_of_time: bool = False  # whether a test came to no end; what is left then depends on the machine
     _remote: Remote | None = None
     _deadline: float = 0.0
 
@@ -58,7 +60,7 @@ class Run:
         if self._remote is None:
             self._deadline = self._deadline or time.monotonic() + limits.wall_seconds
             cpu, wall = limits.cpu_seconds - self.cpu_s, self._deadline - time.monotonic()
-            if min(cpu, wall) < 0.1:
+            if self.is_out_of_time or min(cpu, wall) < 0.1:
                 raise WorkerGone("timeout", "an earlier test used up all the time of this exercise")
             self._remote = self.open_worker(cpu, wall)
             self._import()
@@ -93,7 +95,8 @@ class GraderPlugin:
         self.runs = runs
         self._shrinking, self._show_hidden, self._fail_fast = shrinking, show_hidden, fail_fast
         self._shrink_executions = shrinking.executions
-        self.sandbox_error: SandboxError | None = None
+        self.refusal: Refusal | None = None  # why nothing more can be graded
+        self.is_interrupted = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark in MARKS:
@@ -102,15 +105,41 @@ class GraderPlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the tests of the exercises to run, exercise by exercise, gates first."""
         order = {name: index for index, name in enumerate(self.runs)}
+        labs = {exercise.id for run in self.runs.values() for exercise in run.lab.exercises}
+        try:
+            for item in items:
+                check_marks(item, labs)
+        except SuiteError as error:
+            self.refusal, items[:] = error, []
         kept = [item for item in items if exercise_of(item) in order]
         kept.sort(key=lambda item: (order[exercise_of(item)], item.get_closest_marker("gate") is None))
         items[:] = kept
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.refusal = SuiteError(f"{report.nodeid} can't be read:\n{report.longreprtext}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """subtle: pytest would end as if its tests were done, and what was not run would cost nothing."""
+        self.is_interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.fixture
     def lab(self, request: pytest.FixtureRequest) -> LabFixture:
         run = self.runs[exercise_of(request.node)]
         files = {name: exercise.file.removesuffix(".py") for exercise in run.lab.exercises for name in exercise.names}
         return LabFixture(run.remote(), files, run.student)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Iterator[None]:
+        """subtle: pytest notes only an Exception as a fixture's failure; after anything else it can't set it up again."""
+        try:
+            return (yield)
+        except (WorkerGone, BlankReached) as error:
+            key = fixturedef.cache_key(request)  # type: ignore[arg-type]
+            fixturedef.cached_result = (None, key, (error, error.__traceback__))
+            raise
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -120,10 +149,13 @@ class GraderPlugin:
         for other in self.runs.values():
             if other is not run:
                 other.drop_worker()
-        if item.get_closest_marker("gpu") and not _has_gpu():
+        needs_gpu = item.get_closest_marker("gpu") is not None and not _has_gpu()
+        if needs_gpu:
             run.results.append(evidence.not_run(item))
-            return True
-        if self._fail_fast and any(result.status not in ("passed", "not_run") for result in run.results):
+        has_failed = any(result.status not in ("passed", "not_run") for result in run.results)
+        if needs_gpu or (self._fail_fast and has_failed):
+            # subtle: the test before left standing what it has in common with this one; pytest insists on its removal.
+            item.session._setupstate.teardown_exact(nextitem)
             return True
         self._shrinking.executions = self._shrink_executions if self._is_worth_shrinking(item, run) else 0
         return None
@@ -139,12 +171,14 @@ class GraderPlugin:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, SandboxError):  # not the student's fault: nothing more can be graded here
-            self.sandbox_error, item.session.shouldstop = error, str(error)
+        if isinstance(error, pytest.FixtureLookupError):
+            error = SuiteError(f"{item.nodeid} asks for {error.argname!r}, and there is no such fixture")
+        if call.when == "teardown" and error is not None:
+            error = SuiteError(f"{item.nodeid} failed while cleaning up: {error!r}")
+        if isinstance(error, Refusal):  # not the student's fault: nothing more can be graded here
+            self.refusal, item.session.shouldstop = error, str(error)
         elif call.when == "call" or (call.when == "setup" and error is not None):
             self._record(item, error)
-        elif error is not None:
-            raise SuiteError(f"{item.nodeid} failed while cleaning up: {error!r}") from error
         return report
 
     def _record(self, item: pytest.Item, error: BaseException | None) -> None:
@@ -155,6 +189,7 @@ class GraderPlugin:
             shown = evidence.detail(error, printed, smallest)
         run.results.append(evidence.outcome(item, run.lab, error, shown))
         if isinstance(error, WorkerGone):
+            run.is_out_of_time |= error.status == "timeout"
             run.drop_worker()
 
 
@@ -172,6 +207,15 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def check_marks(item: pytest.Item, exercises: Container[str]) -> None:
+    """Raises SuiteError unless a test is marked for one of the lab's exercises, with a weight that makes sense."""
+    if exercise_of(item) not in exercises:
+        raise SuiteError(f"{item.nodeid} is marked for {exercise_of(item)!r}, which is no exercise of this lab")
+    weight = item.get_closest_marker("weight")
+    if weight and not 0 <= float(weight.args[0]) < inf:
+        raise SuiteError(f"{item.nodeid} weighs {weight.args[0]}: give it 0 or more")
+
+
 def configure_hypothesis(seed: int) -> None:
     """The grader's profile: the same draw for the same seed, no memory of earlier runs, no clock."""
     from hypothesis import core
@@ -179,8 +223,12 @@ def configure_hypothesis(seed: int) -> None:
     core.global_force_seed = seed  # type: ignore[assignment]
     hypothesis.settings.register_profile(
         "grader",
+        # subtle: the one that is active may be Hypothesis' own for CI, which draws the same whatever the seed is.
+        hypothesis.settings.get_profile("default"),
         database=None,
         deadline=None,
+        # Explaining a failure takes hundreds of executions, which nothing bounds.
+        phases=[phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain],
         print_blob=False,
         report_multiple_bugs=False,
         suppress_health_check=list(hypothesis.HealthCheck),

@@ -8,22 +8,29 @@ the account, neither earned nor lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import fsum
 
-from autograder.grading.result import ExerciseResult, ExerciseStatus, LabResult, TestResult
+from autograder.grading.result import ExerciseResult, ExerciseStatus, LabResult, TestResult, TestStatus
 from autograder.lab import Exercise, Lab
 
 
 def points(exercise: Exercise, tests: Iterable[TestResult]) -> tuple[float, float]:
-    """Points earned and points not run, each rounded to a hundredth."""
+    """Points earned and points not run, each rounded to a hundredth, together never more than there are."""
     tests = tuple(tests)
-    total = sum(test.weight for test in tests)
+    total, passed, left_out = _weight(tests), _weight(tests, "passed"), _weight(tests, "not_run")
     if not total:
         return 0.0, 0.0
-    share = exercise.points / total
-    not_run = share * sum(test.weight for test in tests if test.status == "not_run")
+    not_run = round(exercise.points * left_out / total, 2)
     gates_hold = all(test.status in ("passed", "not_run") for test in tests if test.gate)
-    earned = share * sum(test.weight for test in tests if test.status == "passed") if gates_hold else 0.0
-    return round(earned, 2), round(not_run, 2)
+    if not passed or not gates_hold:
+        return 0.0, not_run
+    # subtle: shared out from what is left. Rounded apart, two halves of a point in 200 add up to more than all.
+    return round((exercise.points - not_run) * passed / (total - left_out), 2), not_run
+
+
+def is_lost(points: float, earned: float, not_run: float) -> bool:
+    """Whether any of an exercise's points were lost: neither earned nor not run."""
+    return round(earned + not_run, 2) < points
 
 
 def status(tests: Iterable[TestResult], earned: float) -> ExerciseStatus:
@@ -39,6 +46,11 @@ def status(tests: Iterable[TestResult], earned: float) -> ExerciseStatus:
         if worst in seen:
             return worst
     return "failed"
+
+
+def _weight(tests: Iterable[TestResult], status: TestStatus | None = None) -> float:
+    """The weight of all tests, or of those with a status; exact, so that their order does not matter."""
+    return fsum(test.weight for test in tests if status in (None, test.status))
 
 
 def total(lab: Lab, exercises: Iterable[ExerciseResult]) -> LabResult:

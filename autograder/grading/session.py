@@ -22,6 +22,7 @@ from autograder.isolation.core import one_core
 from autograder.isolation.launcher import Zygote
 from autograder.lab import Exercise, Lab
 from autograder.submission import FileReport, Submission, inspect
+from autograder.submission.record import printable
 
 
 class Options(Struct, frozen=True):
@@ -71,7 +72,7 @@ class Session:
             sandbox="+".join(self._options.layers),
             seed=self._options.seed,
             student=self._options.student,
-            submission=Graded(submission.path, submission.sha256, submission.problems),
+            submission=Graded(printable(submission.path), submission.sha256, submission.problems),
             score=round(sum(lab.score for lab in results), 2),
             max_score=round(sum(lab.max_score for lab in results), 2),
             not_run=round(sum(lab.not_run for lab in results), 2),
@@ -129,7 +130,7 @@ def scored(run: Run, report: FileReport, submission: Submission) -> ExerciseResu
     """The result of an exercise that was run."""
     earned, not_run = scoring.points(run.exercise, run.results)
     file = f"labs/{run.lab.id}/{run.exercise.file}"
-    lost = earned + not_run < run.exercise.points
+    lost = scoring.is_lost(run.exercise.points, earned, not_run)
     return ExerciseResult(
         id=run.exercise.id,
         title=run.exercise.title,

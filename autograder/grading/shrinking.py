@@ -7,7 +7,7 @@ that reaches into it, and `tests/autograder/test_shrinking.py` fails when its in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hypothesis.internal.conjecture.shrinker import Shrinker, StopShrinking
@@ -17,7 +17,7 @@ class Shrinking:
     """How much may be spent on a smaller example, and whether that was enough.
 
     Attributes:
-        executions: tries that each search may take from now on; 0 for no search at all.
+        executions: tries that each search may take from now on; 0 for a single one.
     """
 
     def __init__(self, executions: int) -> None:
@@ -29,11 +29,15 @@ class Shrinking:
         answer, self._cut_short = self._cut_short, False
         return answer
 
-    def check(self, shrinker: Shrinker) -> None:
-        """Called before each try; raises StopShrinking when they are used up."""
-        if shrinker.calls - shrinker.initial_calls >= self.executions:
+    def check(self, shrinker: Shrinker, unbounded: Callable[[Shrinker], None]) -> None:
+        """Called after each try; raises StopShrinking when they are used up, or Hypothesis gives up by itself."""
+        try:
+            if shrinker.calls - shrinker.initial_calls >= self.executions:
+                raise StopShrinking
+            unbounded(shrinker)
+        except StopShrinking:
             self._cut_short = True
-            raise StopShrinking
+            raise
 
 
 @contextmanager
@@ -42,8 +46,7 @@ def bounded_shrinking(executions: int) -> Iterator[Shrinking]:
     bound, unbounded = Shrinking(executions), Shrinker.check_calls
 
     def check_calls(shrinker: Shrinker) -> None:
-        bound.check(shrinker)
-        unbounded(shrinker)
+        bound.check(shrinker, unbounded)
 
     Shrinker.check_calls = check_calls  # type: ignore[assignment, method-assign]
     try:

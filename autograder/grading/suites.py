@@ -53,36 +53,43 @@ def run_suites(
     Raises:
         SuiteError: a suite could not be collected, or an exercise has no test.
         SandboxError: a worker could not be confined.
+        Refusal: whatever else a test raised that is not the student's fault.
     """
     configure_hypothesis(seed)
     with bounded_shrinking(shrink) as shrinking:
         plugin = GraderPlugin({run.exercise.id: run for run in runs}, shrinking, show_hidden, fail_fast)
         try:
-            _run_pytest(root, files, plugin, local)
+            status, transcript = _run_pytest(root, files, plugin, local)
         finally:
             for run in runs:
                 run.drop_worker()
-    if plugin.sandbox_error is not None:
-        raise plugin.sandbox_error
+    if plugin.is_interrupted:
+        raise KeyboardInterrupt
+    if plugin.refusal is not None:
+        raise plugin.refusal
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise SuiteError(f"the suites could not be run (pytest: {status.name}):\n{transcript}")
     for run in runs:
-        if not run.results:
+        if not any(result.weight for result in run.results):
             raise SuiteError(f"no test is marked exercise({run.exercise.id!r}): its points could not be earned")
 
 
-def _run_pytest(root: Path, files: Sequence[Path], plugin: GraderPlugin, local: bool) -> None:
+def _run_pytest(root: Path, files: Sequence[Path], plugin: GraderPlugin, local: bool) -> tuple[pytest.ExitCode, str]:
+    """How pytest ended, and what it printed."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    for file in files:
+        # subtle: pytest would take the suite of the same name that it ran before, for another lab.
+        sys.modules.pop(file.stem, None)
     options = ["-c", os.devnull, "--rootdir", str(files[0].parent), "--noconftest", "--import-mode=importlib"]
-    options += ["-p", "no:cacheprovider", "-p", "no:junitxml", "--tb=short", "-q"]
+    options += ["--strict-markers", "-p", "no:cacheprovider", "-p", "no:junitxml"]
     # In local mode pytest keeps its hands off the terminal and off breakpoint().
-    options += ["-p", "no:terminal", "-p", "no:debugging", "--capture=no"] if local else []
+    options += ["-p", "no:terminal", "-p", "no:debugging", "--capture=no"] if local else ["--tb=short", "-q"]
     transcript = io.StringIO()
     with _importable(root), contextlib.nullcontext() if local else contextlib.redirect_stdout(transcript):
         status = pytest.main([*options, *map(str, files)], plugins=[plugin])
-    # subtle: pytest says INTERRUPTED both when we stopped it and when a suite could not be imported.
-    was_stopped = status == pytest.ExitCode.INTERRUPTED and plugin.sandbox_error is not None
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not was_stopped:
-        name = pytest.ExitCode(status).name
-        raise SuiteError(f"the suites could not be run (pytest: {name}):\n{transcript.getvalue()}")
+    return pytest.ExitCode(status), transcript.getvalue()
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ def _suite(lab: LabResult, exercise: ExerciseResult) -> xml.Element:
     for name, value in (("score", exercise.score), ("max_score", exercise.max_score), ("not_run", exercise.not_run)):
         xml.SubElement(properties, "property", name=name, value=f"{value:g}")
     cases = [_case(suite, test) for test in exercise.tests] or [_unrun(suite, exercise)]
+    if exercise.message and exercise.tests:
+        xml.SubElement(suite, "system-out").text = xml_text(exercise.message)
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
@@ -43,7 +45,7 @@ def _suite(lab: LabResult, exercise: ExerciseResult) -> xml.Element:
 
 
 def _case(suite: xml.Element, test: TestResult) -> xml.Element:
-    case = xml.SubElement(suite, "testcase", classname=suite.get("name", ""), name=test.name)
+    case = xml.SubElement(suite, "testcase", classname=suite.get("name", ""), name=xml_text(test.name))
     if test.status == "not_run":
         xml.SubElement(case, "skipped", message=xml_text(test.message))
     elif test.status != "passed":

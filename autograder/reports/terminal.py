@@ -43,7 +43,7 @@ def lines_of(grade: Grade, course: Course, local: bool = False) -> Iterator[Text
 
 def _lab(course: Course, lab: Lab, result: LabResult) -> Iterator[Text]:
     title, points = f"  lab {lab.number} · {result.title}", f"{result.score:g} / {result.max_score:g}"
-    yield Text(f"{title}{points:>{WIDTH - len(title)}}", "bold")
+    yield Text(f"{title}{points:>{max(WIDTH - len(title), len(points) + 1)}}", "bold")
     yield Text()
     seen = {question: hints_seen(course.root, lab, question) for question in lab.blanks}
     for exercise in result.exercises:
@@ -85,7 +85,9 @@ def _what_next(grade: Grade, course: Course, local: bool) -> Iterator[Text]:
     """The one thing to do now: begin, go on, or hand in."""
     exercises = [(course.lab(result.id), exercise) for result in grade.labs for exercise in result.exercises]
     open_ones = [
-        (lab, exercise) for lab, exercise in exercises if exercise.score + exercise.not_run < exercise.max_score
+        (lab, exercise)
+        for lab, exercise in exercises
+        if round(exercise.score + exercise.not_run, 2) < exercise.max_score
     ]
     if not open_ones:
         yield Text(
@@ -93,8 +95,8 @@ def _what_next(grade: Grade, course: Course, local: bool) -> Iterator[Text]:
         )
         return
     lab, exercise = open_ones[0]
+    when = "To look into one exercise"
     if all(exercise.status == "blank" for _, exercise in exercises):
-        yield Text(
-            f"  Nothing is wrong yet, nothing is earned yet. Read labs/{lab.id}/README.md, then fill in a blank."
-        )
-    yield Text(f"  Then, or to look into one exercise: make check LAB={lab.number} EXERCISE={exercise.id}")
+        yield Text("  Nothing is wrong yet, nothing is earned yet.")
+        when = f"Read labs/{lab.id}/README.md, fill in a blank, then"
+    yield Text(f"  {when}: make check LAB={lab.number} EXERCISE={exercise.id}")
