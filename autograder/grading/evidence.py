@@ -36,12 +36,16 @@ def promise(item: pytest.Item) -> str:
     return " ".join(text.split())
 
 
-def outcome(item: pytest.Item, lab: Lab, error: BaseException | None, detail: str = "") -> TestResult:
-    """The result of a test that was run: passed when `error` is None, else what the error amounts to."""
+def outcome(item: pytest.Item, lab: Lab, error: BaseException | None, shown: bool, detail: str = "") -> TestResult:
+    """The result of a test that was run: passed when `error` is None, else what the error amounts to.
+
+    Args:
+        shown: whether the student may see what the submission itself says about it: `detail`, places, exit codes.
+    """
     if error is None:
         return _result(item, "passed")
-    place = _place(lab, error)
-    return _result(item, _status(error), _message(item, lab, error, place), detail, place)
+    place = _place(lab, error) if shown else None
+    return _result(item, _status(error), _message(item, lab, error, place, shown), detail if shown else "", place)
 
 
 def not_run(item: pytest.Item) -> TestResult:
@@ -84,12 +88,12 @@ def _status(error: BaseException) -> TestStatus:
     return "blank" if isinstance(error, BlankReached) else "failed"
 
 
-def _message(item: pytest.Item, lab: Lab, error: BaseException, place: Place | None) -> str:
+def _message(item: pytest.Item, lab: Lab, error: BaseException, place: Place | None, shown: bool) -> str:
     if isinstance(error, BlankReached):
         return _still_blank(lab, place)
     if isinstance(error, WorkerGone):
         # subtle: an exit code is a byte of the submission's choosing.
-        how = str(error) if visibility(item) == "public" else _ENDS[_status(error)]
+        how = str(error) if shown else _ENDS[_status(error)]
         return f"{promise(item)} Here the test came to no end: {how}."
     return promise(item)
 
@@ -116,7 +120,7 @@ def _place(lab: Lab, error: BaseException | None) -> Place | None:
 
 
 def _known_place(lab: Lab, file: str, line: int, question: str = "") -> Place | None:
-    """subtle: the worker says where, so only what names a file and a question of this lab is repeated."""
+    """The worker says where, so only what names a file and a question of this lab is repeated."""
     is_known = file in {f"labs/{lab.id}/{name}" for name in lab.files}
     known_question = question if question in lab.blanks else None
     return Place(file, line, known_question) if is_known and 0 < line <= _MAX_FILE_LINES else None

@@ -6,6 +6,7 @@ It says what `grade` would say of the same tests, and counts for nothing.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from autograder import __version__
@@ -28,6 +29,7 @@ def check_lab(course: Course, lab: Lab, exercise: str, options: Options) -> Grad
         Unknown: no such exercise.
         SubmissionError: there is nothing in `labs/` to check.
     """
+    start = time.monotonic()
     exercises = (lab.exercise(exercise),) if exercise else lab.exercises
     submission = collect(course.root / "labs", [lab])
     reports = inspect(lab, submission)
@@ -45,6 +47,7 @@ def check_lab(course: Course, lab: Lab, exercise: str, options: Options) -> Grad
         max_score=total.max_score,
         not_run=total.not_run,
         labs=(total,),
+        wall_s=round(time.monotonic() - start, 3),
     )
 
 

@@ -183,11 +183,9 @@ class GraderPlugin:
 
     def _record(self, item: pytest.Item, error: BaseException | None) -> None:
         run = self.runs[exercise_of(item)]
-        smallest = not self._shrinking.was_cut_short()
-        shown, printed = "", run.printed()
-        if error is not None and self._is_shown(item):
-            shown = evidence.detail(error, printed, smallest)
-        run.results.append(evidence.outcome(item, run.lab, error, shown))
+        smallest, printed = not self._shrinking.was_cut_short(), run.printed()
+        detail = "" if error is None else evidence.detail(error, printed, smallest)
+        run.results.append(evidence.outcome(item, run.lab, error, self._is_shown(item), detail))
         if isinstance(error, WorkerGone):
             run.is_out_of_time |= error.status == "timeout"
             run.drop_worker()

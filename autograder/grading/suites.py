@@ -94,7 +94,8 @@ def _run_pytest(root: Path, files: Sequence[Path], plugin: GraderPlugin, local: 
 
 @contextlib.contextmanager
 def _importable(root: Path) -> Iterator[None]:
-    sys.path.insert(0, str(root))
+    # Last, so that no file of the course stands in for a library.
+    sys.path.append(str(root))
     try:
         yield
     finally:
