@@ -41,6 +41,12 @@ def write(path: str) -> str:
     return "overwritten"
 
 
+def change_mode(path: str) -> str:
+    """Let everybody read a file."""
+    Path(path).chmod(0o777)
+    return "opened to everybody"
+
+
 def connect() -> str:
     """Open a socket."""
     with socket.socket() as opened:

@@ -9,63 +9,81 @@ from __future__ import annotations
 import builtins
 import traceback
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.blanks import BlankError
 
 _MAX_TEXT = 4000
+_MAX_NAME = 200
 _MAX_FRAMES = 30
+_MAX_ANCESTORS = 32
+
+Name = Annotated[str, Meta(max_length=_MAX_NAME)]
+Ancestry = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=_MAX_ANCESTORS)]
+"""A class and its bases: "builtins.ValueError", …"""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, array_like=True):
     """A line that an exception passed through."""
 
-    file: str
+    file: Name
     line: int
-    function: str
-    text: str
+    function: Name
+    text: Name
 
 
-class BlankPlace(msgspec.Struct, frozen=True):
+class BlankPlace(msgspec.Struct, frozen=True, array_like=True):
     """The blank that a BlankError is about."""
 
-    file: str
+    file: Name
     line: int
-    question: str
+    question: Name
 
 
-class Description(msgspec.Struct, frozen=True):
+class Description(msgspec.Struct, frozen=True, array_like=True):
     """An exception that was raised in a worker; untrusted text, capped."""
 
-    ancestry: tuple[str, ...]  # "builtins.ValueError", …: the class first, then its bases
-    message: str
-    places: tuple[Place, ...]  # in the student's files, outermost first
+    ancestry: Ancestry
+    message: Annotated[str, Meta(max_length=_MAX_TEXT)]
+    places: Annotated[tuple[Place, ...], Meta(max_length=_MAX_FRAMES)]  # in the student's files, outermost first
     blank: BlankPlace | None = None  # when it was a blank that was touched
 
 
-def describe(error: BaseException, package: str) -> dict[str, Any]:
+def describe(error: BaseException, package: str) -> list[Any]:
     """Plain data for the wire. Runs beside the student's code, so nothing here may be believed."""
     folder = package.replace(".", "/")
     summary = traceback.extract_tb(error.__traceback__)
     places = [
-        Place(f"{folder}/{_base(frame.filename)}", frame.lineno or 0, frame.name, (frame.line or "")[:200])
+        Place(
+            f"{folder}/{_base(frame.filename)}"[:_MAX_NAME],
+            frame.lineno or 0,
+            frame.name[:_MAX_NAME],
+            (frame.line or "")[:_MAX_NAME],
+        )
         for frame in summary
         if f"/{folder}/" in frame.filename
     ]
     description = Description(
-        ancestry=tuple(f"{base.__module__}.{base.__qualname__}"[:200] for base in type(error).__mro__[:32]),
-        message=_text(error),
+        ancestry=ancestry_of(type(error)),
+        message=text_of(error),
         places=tuple(places[-_MAX_FRAMES:]),
-        blank=BlankPlace(error.file, error.line, error.question) if isinstance(error, BlankError) else None,
+        blank=BlankPlace(error.file[:_MAX_NAME], error.line, error.question) if isinstance(error, BlankError) else None,
     )
     return msgspec.to_builtins(description)  # type: ignore[no-any-return]
 
 
-def _text(error: BaseException) -> str:
+def ancestry_of(kind: type) -> tuple[str, ...]:
+    """A class and its bases, by their full names."""
+    return tuple(f"{base.__module__}.{base.__qualname__}"[:_MAX_NAME] for base in kind.__mro__[:_MAX_ANCESTORS])
+
+
+def text_of(error: BaseException) -> str:
+    """Its message, so that it can cross: capped, and without lone surrogates, which have no encoding."""
     try:
-        return str(error)[:_MAX_TEXT].encode(errors="backslashreplace").decode()
+        return str(error).encode(errors="backslashreplace").decode()[:_MAX_TEXT]
     except BaseException:
         return "(its message could not be read)"
 
@@ -111,7 +129,8 @@ def stand_in(ancestry: tuple[str, ...]) -> type[FromStudent]:
     """A class of the grader's for an exception class of the student's, below the same built-in one.
 
     subtle: only subclasses of Exception, and never StopIteration. SystemExit, KeyboardInterrupt or
-    a test framework's "skip" would end or excuse the grader's test instead of failing it.
+    a test framework's "skip" would end or excuse the grader's test instead of failing it. An
+    ExceptionGroup can't be made without the exceptions in it.
     """
     if not ancestry:
         return StudentError
@@ -119,6 +138,8 @@ def stand_in(ancestry: tuple[str, ...]) -> type[FromStudent]:
     if module != "builtins":
         return type(name if name.isidentifier() else "Error", (stand_in(ancestry[1:]),), {})
     found = getattr(builtins, name, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)) or issubclass(found, StopIteration):
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        return StudentError
+    if issubclass(found, StopIteration | BaseExceptionGroup):
         return StudentError
     return type(name, (FromStudent, found), {})

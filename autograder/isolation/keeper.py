@@ -1,9 +1,9 @@
 """The keeper: a trusted process beside each worker that sees it born, watches it and buries it.
 
 It never runs a line of the submission and talks to nobody but the grader. It ends the worker when
-the grader asks or hangs up, or when the worker uses more memory, disk or threads than it may; it
-reaps whatever the worker leaves behind. Time is not its business: CPU time is limited by the
-kernel, the deadline is the grader's.
+the grader hangs up, when the zygote is gone, or when the worker uses more memory, disk or threads
+than it may; it reaps whatever the worker leaves behind. Time is not its business: CPU time is
+limited by the kernel, the deadline is the grader's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import NoReturn
 import msgspec
 
 from autograder.isolation import kernel, namespaces
-from autograder.isolation.sandbox import MAX_THREADS, Policy
+from autograder.isolation.sandbox import MAX_FILES, MAX_THREADS, Policy
 
 _LOOK_EVERY_MS = 50
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Birth(msgspec.Struct, frozen=True, tag=True):
@@ -68,6 +67,7 @@ def _watch(policy: Policy, pid: int, handle: int, grader: socket.socket) -> str:
     events = select.poll()
     events.register(handle, select.POLLIN)
     events.register(grader, select.POLLIN)
+    events.register(os.pidfd_open(os.getppid()), select.POLLIN)  # the zygote
     while not events.poll(_LOOK_EVERY_MS):
         if reason := _excess(policy, pid):
             return reason
@@ -76,26 +76,38 @@ def _watch(policy: Policy, pid: int, handle: int, grader: socket.socket) -> str:
 
 def _excess(policy: Policy, pid: int) -> str:
     try:
-        resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-        threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
-    except OSError:
-        return ""
-    if resident > policy.memory_bytes:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        resident, threads = (int(status[name].split()[0]) for name in ("VmRSS", "Threads"))
+    except (OSError, KeyError):
+        return ""  # it is gone, or about to be
+    if resident * 1024 > policy.memory_bytes:
         return "memory"
     if threads > MAX_THREADS:
         return "threads"
-    if "namespaces" not in policy.layers and _bytes_below(policy.scratch) > policy.scratch_bytes:
+    if "namespaces" not in policy.layers and _overfull(policy.scratch, policy.scratch_bytes):
         return "disk"
     return ""
 
 
-def _bytes_below(directory: str) -> int:
-    total = 0
-    for folder, _, files in os.walk(directory):
-        for file in files:
-            with contextlib.suppress(OSError):
-                total += Path(folder, file).lstat().st_size
-    return total
+def _overfull(directory: str, size: int) -> bool:
+    """Whether more lies below than `size` bytes or MAX_FILES entries, or anything that can't be counted."""
+    folders, count = [directory], 0
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                        size -= entry.stat(follow_symlinks=False).st_size
+                    count += 1
+                    if size < 0 or count > MAX_FILES:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True  # closed to us, or nested too deeply for a path
+    return False
 
 
 def _bury(pid: int, reason: str) -> Death:

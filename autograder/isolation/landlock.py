@@ -1,8 +1,9 @@
 """Landlock: from here on this process may touch only the files on a list.
 
-Needs no privilege. What is not on the list does not exist for the process: neither `solutions/`
+Needs no privilege. What is not on the list can be neither read nor changed: neither `solutions/`
 nor hidden tests, neither other submissions nor anybody's home. Newer kernels also deny TCP,
-device ioctls, abstract sockets and signals to processes outside. It limits no resource.
+device ioctls, abstract sockets and signals to processes outside. It limits no resource, tells who
+asks that a file exists and how large it is, and lets its owner change its mode; see `seccomp.py`.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 from typing import Any, NoReturn
 
-from autograder.isolation import frames, sandbox
-from autograder.isolation.wire import Received
+from autograder.isolation import frames, kernel, sandbox
+from autograder.isolation.failure import describe
+from autograder.isolation.wire import Received, WireError
 from autograder.isolation.worker import Worker
 
 SANDBOX_FAILED = 120
@@ -19,6 +21,7 @@ def live(policy: sandbox.Policy, connection: socket.socket, output: int) -> NoRe
     """Be a worker process: shut the doors, say so, serve until the grader hangs up. Never returns."""
     status = SANDBOX_FAILED
     try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # no life without a keeper
         _arrange(connection, output)
         if policy.core is not None:
             os.sched_setaffinity(0, {policy.core})
@@ -55,14 +58,18 @@ def _arrange(connection: socket.socket, output: int) -> None:
 def _quiet_writer() -> Any:
     """Standard output that drops what no longer fits, so that a chatty submission fails no test."""
     stream = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    write = stream.write
+    write, flush = stream.write, stream.flush
 
     def write_what_fits(text: str) -> int:
         with contextlib.suppress(OSError):
             write(text)
         return len(text)
 
-    stream.write = write_what_fits  # type: ignore[method-assign]
+    def flush_what_fits() -> None:
+        with contextlib.suppress(OSError):
+            flush()
+
+    stream.write, stream.flush = write_what_fits, flush_what_fits  # type: ignore[method-assign]
     return stream
 
 
@@ -73,8 +80,15 @@ def _serve(channel: frames.Channel, package: str) -> NoReturn:
             message, received = channel.receive()
             if message[0] in ("answer", "refused"):
                 return message, received
-            channel.send(*worker.handle(message, received))
+            reply(message, received)
+
+    def reply(message: Any, received: list[bytearray]) -> None:
+        answer, buffers = worker.handle(message, received)
+        try:
+            channel.send(answer, buffers)
+        except WireError as error:  # larger than a frame may be: nothing was sent
+            channel.send([answer[0], "error", describe(error, package)])
 
     worker = Worker(package, ask)
     while True:
-        channel.send(*worker.handle(*channel.receive()))
+        reply(*channel.receive())

@@ -31,14 +31,16 @@ def enter() -> None:
         OSError: the kernel or its settings do not allow it.
     """
     user, group = os.geteuid(), os.getegid()
-    kernel.unshare(_NEW_USERS | _NEW_MOUNTS | _NEW_IPC | _NEW_PROCESSES | _NEW_NETWORK)
+    kernel.unshare(_NEW_USERS | _NEW_IPC | _NEW_PROCESSES | _NEW_NETWORK)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
-def furnish(scratch: Path, scratch_bytes: int) -> None:
-    """Inside the namespaces: private mounts, a `/proc` of our own, and a size-capped scratch directory.
+def furnish(scratch: Path, scratch_bytes: int, scratch_files: int) -> None:
+    """Inside the namespaces: mounts of our own, a `/proc` that shows nobody else, and a size-capped scratch directory.
+
+    subtle: only the worker does this. A keeper with the same mounts would look for it in the wrong `/proc`.
 
     A `/proc` that may not be mounted (containers mask theirs) is left as it is: Landlock still
     shows the worker only its own entry.
@@ -46,13 +48,14 @@ def furnish(scratch: Path, scratch_bytes: int) -> None:
     Raises:
         OSError: the scratch directory could not be capped.
     """
+    kernel.unshare(_NEW_MOUNTS)
     kernel.mount("none", "/", None, _RECURSIVE | _PRIVATE)
     kernel.mount(
         "tmpfs",
         str(scratch),
         "tmpfs",
         _NO_SUID | _NO_DEVICES | _NO_EXECUTION,
-        f"size={scratch_bytes},nr_inodes=4096,mode=700",
+        f"size={scratch_bytes},nr_inodes={scratch_files},mode=700",
     )
     try:
         kernel.mount("proc", "/proc", "proc", _NO_SUID | _NO_DEVICES | _NO_EXECUTION)

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from msgspec.msgpack import Ext
 
-from autograder.isolation.wire import DTYPES, MAX_DEPTH, MAX_INT_BYTES, References, WireError
+from autograder.isolation.wire import BYTES, DTYPES, MAX_DEPTH, MAX_INT_BYTES, References, WireError
 
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**64 - 1
-_ATOMS = frozenset({type(None), bool, float, bytes})
+_ATOMS = frozenset({type(None), bool, float})
 
 
 @dataclasses.dataclass(slots=True)
@@ -26,6 +27,7 @@ class Packer:
 
     references: References
     buffers: list[memoryview] = dataclasses.field(default_factory=list)
+    _referred: int = 0
 
     def pack(self, value: object, depth: int = 0) -> Any:
         """Plain data for `value`. Raises WireError when it nests too deeply or may not cross."""
@@ -46,7 +48,7 @@ class Packer:
         if torch is not None and kind is torch.dtype:
             return ["dtype", str(value).removeprefix("torch.")]
         if isinstance(value, np.generic) and kind.__module__ == "numpy" and value.dtype.kind in "biufc":
-            return ["scalar", value.dtype.name, value.tobytes()]
+            return ["scalar", _crossing(value.dtype.name), Ext(BYTES, value.tobytes())]
         if kind.__module__.split(".")[0] == "shared":
             name = f"{kind.__module__}:{kind.__qualname__}"
             if isinstance(value, enum.Enum):
@@ -54,22 +56,23 @@ class Packer:
             if dataclasses.is_dataclass(value):
                 fields = (f.name for f in dataclasses.fields(value) if f.init)
                 return ["record", name, *(x for f in fields for x in (f, self.pack(getattr(value, f), depth)))]
+        self._referred += 1
         return self.references.refer(value)
 
     def _pack_tensor(self, tensor: Any) -> list[Any]:
         import torch
 
-        name = str(tensor.dtype).removeprefix("torch.")
-        if name not in DTYPES:
-            raise WireError(f"a tensor of {tensor.dtype} cannot cross")
-        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        name = _crossing(str(tensor.dtype).removeprefix("torch."))
+        # subtle: conjugating may be put off until somebody looks, which a view of the bytes does not; and a
+        # tensor of one element is contiguous whatever its stride, which a view of the bytes refuses.
+        whole = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        flat = whole.as_strided((whole.numel(),), (1,)).view(torch.uint8).numpy()
         return ["tensor", name, list(tensor.shape), self._buffer(flat.data)]
 
     def _pack_array(self, array: np.ndarray[Any, Any], _: int) -> list[Any]:
-        if array.dtype.kind not in "biufc":
-            raise WireError(f"an array of {array.dtype} cannot cross")
-        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        return ["array", array.dtype.name, list(array.shape), self._buffer(flat.data)]
+        name = _crossing(array.dtype.name)  # which says nothing of the order of bytes
+        flat = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint8)
+        return ["array", name, list(array.shape), self._buffer(flat.data)]
 
     def _buffer(self, data: memoryview) -> int:
         self.buffers.append(data)
@@ -79,17 +82,37 @@ class Packer:
         size = value.bit_length() // 8 + 1
         if size > MAX_INT_BYTES:
             raise WireError(f"an integer of {value.bit_length()} bits cannot cross")
-        return ["int", value.to_bytes(size, "big", signed=True)]
+        return ["int", Ext(BYTES, value.to_bytes(size, "big", signed=True))]
 
     def _pack_str(self, value: str, _: int) -> Any:
         # A lone surrogate is legal in a Python string, but not in UTF-8.
-        return value if value.isascii() or _encodable(value) else ["str", value.encode("utf-8", "surrogatepass")]
+        if value.isascii() or _encodable(value):
+            return value
+        return ["str", Ext(BYTES, value.encode("utf-8", "surrogatepass"))]
 
     def _pack_items(self, value: Any, depth: int) -> list[Any]:
         return [type(value).__name__, *(self.pack(item, depth) for item in value)]
 
+    def _pack_set(self, value: Any, depth: int) -> list[Any]:
+        return [type(value).__name__, *(self._pack_key(item, depth) for item in value)]
+
     def _pack_dict(self, value: dict[Any, Any], depth: int) -> list[Any]:
-        return ["dict", *(self.pack(x, depth) for pair in value.items() for x in pair)]
+        items = ((self._pack_key(key, depth), self.pack(item, depth)) for key, item in value.items())
+        return ["dict", *(packed for pair in items for packed in pair)]
+
+    def _pack_key(self, value: object, depth: int) -> Any:
+        """A key of a dict or a member of a set. What stands in for an object at the other end has no hash."""
+        before = self._referred
+        packed = self.pack(value, depth)
+        if self._referred != before:
+            raise WireError(f"a {type(value).__name__} cannot cross as a key, nor in a set")
+        return packed
+
+
+def _crossing(dtype: str) -> str:
+    if dtype not in DTYPES:
+        raise WireError(f"numbers of type {dtype} cannot cross")
+    return dtype
 
 
 def _encodable(text: str) -> bool:
@@ -103,10 +126,11 @@ def _encodable(text: str) -> bool:
 _PACKERS: dict[type, Callable[[Packer, Any, int], Any]] = {
     int: Packer._pack_large_int,
     str: Packer._pack_str,
+    bytes: lambda self, v, _: Ext(BYTES, v),
     list: Packer._pack_items,
     tuple: Packer._pack_items,
-    set: Packer._pack_items,
-    frozenset: Packer._pack_items,
+    set: Packer._pack_set,
+    frozenset: Packer._pack_set,
     dict: Packer._pack_dict,
     np.ndarray: Packer._pack_array,
     complex: lambda self, v, _: ["complex", v.real, v.imag],

@@ -60,8 +60,11 @@ class Proxy:
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._proxy_remote.request("iter", self)
-        while item := self._proxy_remote.request("next", iterator):
+        while True:
+            item = self._proxy_remote.request("next", iterator)
             assert type(item) is tuple, f"{self!r} cannot be iterated"
+            if not item:
+                return
             yield item[0]
 
     def __repr__(self) -> str:
@@ -84,6 +87,11 @@ class Method:
 
     def __init__(self, target: Proxy, name: str) -> None:
         self._target, self._name = target, name
+
+    @staticmethod
+    def parts(method: Method) -> tuple[int, str]:
+        """The number under which the worker keeps the object, and the method's name."""
+        return Proxy.number_of(method._target), method._name
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         return self._target._proxy_remote.request("method", self._target, self._name, list(args), kwargs)

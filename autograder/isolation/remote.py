@@ -14,7 +14,7 @@ import msgspec
 
 from autograder.isolation import failure
 from autograder.isolation.pack import Packer
-from autograder.isolation.proxy import Proxy
+from autograder.isolation.proxy import Method, Proxy
 from autograder.isolation.services import Service, Services
 from autograder.isolation.unpack import Unpacker
 from autograder.isolation.wire import Received, Sent, WireError
@@ -102,9 +102,11 @@ class Remote:
     # References: proxies and services.
 
     def refer(self, value: object) -> list[Any]:
-        """Describe a proxy or a service. Raises WireError for any other object: it can't cross."""
+        """Describe a proxy, a method of one, or a service. Raises WireError for any other object: it can't cross."""
         if isinstance(value, Proxy):
             return ["reference", Proxy.number_of(value)]
+        if isinstance(value, Method):
+            return ["method", *Method.parts(value)]
         if isinstance(value, Service):
             return ["service", self._services.give(value), list(value.methods)]
         raise WireError(
@@ -115,12 +117,20 @@ class Remote:
         """A proxy for an object that stayed in the worker; a class of ours for an exception class."""
         if tag != "reference":
             raise WireError(f"unknown tag {tag!r:.40}")
-        number, kind, label, ancestry, is_callable = fields
-        if type(number) is not int or type(label) is not str or not all(type(name) is str for name in ancestry):
-            raise WireError("malformed reference")
-        if kind == "exception":
-            return failure.stand_in(tuple(ancestry))
-        return Proxy(self, number, label, ancestry[0], bool(is_callable))
+        found = msgspec.convert(fields, Reference)
+        if found.kind == "exception":
+            return failure.stand_in(found.ancestry)
+        return Proxy(self, found.number, found.label, found.ancestry[0], found.is_callable)
+
+
+class Reference(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a worker says of an object that it keeps; untrusted, capped."""
+
+    number: int
+    kind: str  # "exception" for a class of exceptions, else "object"
+    label: failure.Name
+    ancestry: failure.Ancestry
+    is_callable: bool
 
 
 class Raised:

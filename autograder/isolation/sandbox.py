@@ -11,6 +11,7 @@ import math
 import os
 import resource
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from autograder.isolation import kernel, landlock, namespaces, seccomp
 
 MAX_THREADS = 64
 MAX_OPEN_FILES = 128
+MAX_FILES = 4096
 _SYSTEM = (
     "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /etc/ld.so.cache /etc/localtime "
     "/dev/null /dev/zero /dev/urandom /dev/random /proc/self /proc/cpuinfo /proc/meminfo "
@@ -64,7 +66,7 @@ def readable_system() -> list[Path]:
 def shut(policy: Policy) -> None:
     """Confine this process as `policy` says, for good. Raises OSError if a wall could not be put up."""
     if "namespaces" in policy.layers:
-        namespaces.furnish(Path(policy.scratch), policy.scratch_bytes)
+        namespaces.furnish(Path(policy.scratch), policy.scratch_bytes, MAX_FILES)
     limit_resources(policy)
     kernel.drop_capabilities()
     readable = [*readable_system(), Path(policy.package_root), *map(Path, policy.readable)]
@@ -98,6 +100,7 @@ def _namespaces_work() -> bool:
     if child == 0:
         try:
             namespaces.enter()
+            namespaces.furnish(Path(tempfile.gettempdir()), 2**20, 16)  # seen by this child alone
         except OSError:
             os._exit(1)
         os._exit(0)

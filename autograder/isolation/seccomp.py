@@ -1,8 +1,9 @@
 """seccomp: system calls that a submission has no use for are answered with an error.
 
 A filter is a small program that the kernel runs before each system call. This one allows
-everything but a list: sockets, new processes, looking into other processes, mounting, keys, and
-whatever was added to Linux after the list was made. It restricts no file; that is Landlock's.
+everything but a list: sockets, new processes, looking into other processes, mounting, keys,
+changing modes, owners and times of files, and whatever was added to Linux after the list was made.
+It restricts reading and writing no file; that is Landlock's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _CLONE_THREAD = 0x00010000
+_CLONE_NAMESPACES = 0x7E020000
 _FCNTL_SIGNALS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: have the kernel signal somebody else
 _IOCTL_SIGNALS = (0x8901, 0x8902, 0x5412)  # FIOSETOWN, SIOCSPGRP, TIOCSTI
 
@@ -30,7 +32,10 @@ DENIED = (
     "socket socketpair connect bind listen accept accept4 "
     # looking into or steering other processes
     "ptrace process_vm_readv process_vm_writev kcmp pidfd_open pidfd_getfd pidfd_send_signal process_madvise "
-    "process_mrelease move_pages rt_sigqueueinfo rt_tgsigqueueinfo tkill "
+    "process_mrelease move_pages migrate_pages rt_sigqueueinfo rt_tgsigqueueinfo tkill setpriority ioprio_set "
+    # who may do what with a file, and since when: Landlock looks at contents only
+    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat "
+    "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr truncate "
     # a wider way into the kernel
     "bpf io_uring_setup io_uring_enter io_uring_register userfaultfd perf_event_open add_key request_key keyctl "
     # another view of the file system
@@ -74,11 +79,15 @@ def program(own_pid: int, allow_processes: bool) -> list[_Instruction]:
     if not allow_processes:
         # subtle: glibc's fork() is clone(); denying `fork` alone denies nothing. Threads are clones too.
         steps += _call("clone", _allow_argument(0, _JUMP_ANY_BIT, (_CLONE_THREAD,)))
-    steps += _call("kill", _allow_argument(0, _JUMP_EQUAL, (own_pid,)))
-    steps += _call("tgkill", _allow_argument(0, _JUMP_EQUAL, (own_pid,)))
-    steps += _call("fcntl", _deny_argument(1, _FCNTL_SIGNALS))
-    steps += _call("ioctl", _deny_argument(1, _IOCTL_SIGNALS))
-    steps += _call("prctl", _deny_argument(0, (kernel.PR_SET_PDEATHSIG,)))
+    else:
+        steps += _call("clone", _deny_argument(0, _JUMP_ANY_BIT, (_CLONE_NAMESPACES,)))
+    for name in ("kill", "tgkill"):
+        steps += _call(name, _allow_argument(0, _JUMP_EQUAL, (own_pid,)))
+    for name in ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"):
+        steps += _call(name, _allow_argument(0, _JUMP_EQUAL, (0, own_pid)))  # 0 means itself
+    steps += _call("fcntl", _deny_argument(1, _JUMP_EQUAL, _FCNTL_SIGNALS))
+    steps += _call("ioctl", _deny_argument(1, _JUMP_EQUAL, _IOCTL_SIGNALS))
+    steps += _call("prctl", _deny_argument(0, _JUMP_EQUAL, (kernel.PR_SET_PDEATHSIG,)))
     return [*steps, _Instruction(_RETURN, _ALLOW)]
 
 
@@ -103,8 +112,8 @@ def _allow_argument(index: int, test: int, values: tuple[int, ...]) -> list[_Ins
     return [_argument(index), *allowed, _Instruction(_RETURN, _ERROR | errno.EPERM)]
 
 
-def _deny_argument(index: int, values: tuple[int, ...]) -> list[_Instruction]:
-    denied = [step for value in values for step in _answer_if(_Instruction(_JUMP_EQUAL, value), errno.EPERM)]
+def _deny_argument(index: int, test: int, values: tuple[int, ...]) -> list[_Instruction]:
+    denied = [step for value in values for step in _answer_if(_Instruction(test, value), errno.EPERM)]
     return [_argument(index), *denied, _Instruction(_RETURN, _ALLOW)]
 
 

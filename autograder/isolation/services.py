@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from autograder.isolation.failure import text_of
 from autograder.isolation.pack import Packer
 from autograder.isolation.unpack import Unpacker
 from autograder.isolation.wire import Sent, WireError
@@ -38,12 +39,12 @@ class Services:
         try:
             method, args, kwargs = self._understand(question, buffers)
         except WireError as error:
-            return ["refused", "TypeError", str(error)], []
+            return ["refused", "TypeError", text_of(error)], []
         try:
             packer = Packer(_ByValue())
             return ["answer", packer.pack(method(*args, **kwargs))], packer.buffers
         except (ValueError, IndexError, TypeError, WireError) as error:  # the caller's mistake: it may handle it
-            return ["refused", type(error).__name__, str(error)], []
+            return ["refused", type(error).__name__, text_of(error)], []
         except BaseException as error:  # a broken promise: student code can't make the grader forget it
             self._failure = self._failure or error
             return ["refused", "RuntimeError", "the test has failed"], []

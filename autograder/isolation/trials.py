@@ -48,6 +48,7 @@ def trials(secret: Path) -> list[Trial]:
         Trial("limits", "compute for ever", "spin"),
         Trial("landlock", "read a file outside", "read", str(secret)),
         Trial("landlock", "change a file outside", "write", str(secret)),
+        Trial("seccomp", "change the mode of a file outside", "change_mode", str(secret)),
         Trial("seccomp", "open a socket", "connect"),
         Trial("seccomp", "start a process", "fork"),
         Trial("namespaces", "see another process", "see_parent"),

@@ -1,7 +1,7 @@
 """Values on the wire: what may cross between the grader and a student's process, and how.
 
-A message is plain MessagePack plus raw buffers. Every Python value that is not its own
-MessagePack type travels as a tagged list (`["tuple", 1, 2]`), so a list, a tuple and a set stay
+A message is MessagePack of the plainest kind, atoms and lists, plus raw buffers. Every Python value
+that is not an atom travels as a tagged list (`["tuple", 1, 2]`), so a list, a tuple and a set stay
 what they were. `pack.py` writes them, `unpack.py` reads them.
 
 It does not carry functions, classes or instances of a student's own classes. Those stay where
@@ -12,8 +12,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from msgspec.msgpack import Ext
+
 MAX_DEPTH = 64
 MAX_INT_BYTES = 1000
+BYTES = 1
+"""The extension type that bytes travel as: msgspec can check `str | Ext`, but not `str | bytes`."""
+ATOM = bool | int | float | str | Ext | None
 DTYPES = frozenset(
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64 "
     "complex64 complex128 float8_e4m3fn float8_e5m2".split()

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from autograder.isolation.failure import describe
+from autograder.isolation.failure import ancestry_of, describe
 from autograder.isolation.pack import Packer
 from autograder.isolation.unpack import Unpacker
 from autograder.isolation.wire import Received, Sent, WireError
@@ -88,14 +88,15 @@ class Worker:
         self._objects[self._next] = value.value if isinstance(value, Kept) else value
         kept = self._objects[self._next]
         kind = "exception" if isinstance(kept, type) and issubclass(kept, BaseException) else "object"
-        described = kept if isinstance(kept, type) else type(kept)
-        ancestry = [f"{base.__module__}.{base.__qualname__}" for base in described.__mro__]
-        return ["reference", self._next, kind, _label(kept), ancestry[:32], callable(kept)]
+        ancestry = ancestry_of(kept if isinstance(kept, type) else type(kept))
+        return ["reference", self._next, kind, _label(kept), list(ancestry), callable(kept)]
 
     def resolve(self, tag: str, fields: list[Any]) -> Any:
         """The object behind a number that went out earlier, or a stand-in for one of the grader's services."""
         if tag == "reference":
             return self._objects[fields[0]]
+        if tag == "method":
+            return getattr(self._objects[fields[0]], fields[1])
         if tag == "service":
             return Service(self, *fields)
         raise WireError(f"unknown tag {tag!r:.40}")
