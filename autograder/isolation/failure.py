@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.blanks import BlankError
+from shared.blanks import BlankError, blank_behind
 
 _MAX_TEXT = 4000
 _MAX_NAME = 200
@@ -49,12 +49,13 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
     ancestry: Ancestry
     message: Annotated[str, Meta(max_length=_MAX_TEXT)]
     places: Annotated[tuple[Place, ...], Meta(max_length=_MAX_FRAMES)]  # in the student's files, outermost first
-    blank: BlankPlace | None = None  # when it was a blank that was touched
+    blank: BlankPlace | None = None  # when it was a blank that was touched, or that made something else fail
 
 
 def describe(error: BaseException, package: str) -> list[Any]:
     """Plain data for the wire. Runs beside the student's code, so nothing here may be believed."""
     folder = package.replace(".", "/")
+    blank = error if isinstance(error, BlankError) else blank_behind(error)
     summary = traceback.extract_tb(error.__traceback__)
     places = [
         Place(
@@ -70,7 +71,7 @@ def describe(error: BaseException, package: str) -> list[Any]:
         ancestry=ancestry_of(type(error)),
         message=text_of(error),
         places=tuple(places[-_MAX_FRAMES:]),
-        blank=BlankPlace(error.file[:_MAX_NAME], error.line, error.question) if isinstance(error, BlankError) else None,
+        blank=BlankPlace(blank.file[:_MAX_NAME], blank.line, blank.question) if blank else None,
     )
     return msgspec.to_builtins(description)  # type: ignore[no-any-return]
 
@@ -119,7 +120,7 @@ class StudentError(FromStudent):
 def rebuild(plain: Any) -> BaseException:
     """The grader's exception for a description from the wire. Raises msgspec.ValidationError if it is none."""
     description = msgspec.convert(plain, Description)
-    if "shared.blanks.BlankError" in description.ancestry:
+    if description.blank is not None:
         return BlankReached(description)
     return stand_in(description.ancestry)(description)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from bdb import BdbQuit
 from typing import Any
 
 from autograder.isolation import frames
@@ -36,25 +37,30 @@ class IsolatedTransport:
         self._channel.send(package)
 
     def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Received:
-        """The worker's reply. Raises WorkerGone, and again whenever asked after that."""
+        """The worker's reply. Raises WorkerGone, and again whenever asked after that; WireError for a message too large."""
         if self._gone is not None:
             raise self._gone
         try:
-            self._channel.send(message, buffers)
-            while True:
-                reply, received = self._channel.receive()
-                if not (type(reply) is list and reply and reply[0] == "ask"):
-                    return reply, received
-                self._channel.send(*answer(reply, received))
+            self._channel.send(message, buffers)  # a WireError here is the suite's own: its arguments are too large
+            return self._reply(answer)
         except frames.DeadlinePassed:
             self._process.end()
             self._gone = WorkerGone("timeout", "no answer in time")
         except frames.ConnectionLost:
             self._gone = verdict(self._process.wait(), self._policy)
+        raise self._gone
+
+    def _reply(self, answer: Answer) -> Received:
+        try:
+            while True:
+                reply, received = self._channel.receive()
+                if not (type(reply) is list and reply and reply[0] == "ask"):
+                    return reply, received
+                self._channel.send(*answer(reply, received))
         except WireError as error:
             self._process.end()
             self._gone = WorkerGone("crashed", f"the worker's message was malformed: {error}")
-        raise self._gone
+            raise self._gone from error
 
     def cpu_seconds(self) -> float:
         """CPU time of the worker, from the kernel."""
@@ -96,7 +102,7 @@ class LocalTransport:
     """The student's code in this very process: for a debugger, and for answers within a second."""
 
     def __init__(self, package: str) -> None:
-        self._worker = Worker(package, lambda question, buffers: _arrived(*self._answer(question, _copies(buffers))))
+        self._worker = Worker(package, self._ask, let_through=(KeyboardInterrupt, BdbQuit))
         self._answer: Answer = _nobody
 
     def exchange(self, message: Any, buffers: list[memoryview], answer: Answer) -> Received:
@@ -104,8 +110,13 @@ class LocalTransport:
         previous, self._answer = self._answer, answer
         try:
             return _arrived(*self._worker.handle(message, _copies(buffers)))
+        except BdbQuit:  # "quit" at a debugger's prompt means all of it
+            raise KeyboardInterrupt from None
         finally:
             self._answer = previous
+
+    def _ask(self, question: Any, buffers: list[memoryview]) -> Received:
+        return _arrived(*self._answer(question, _copies(buffers)))
 
     def cpu_seconds(self) -> float:
         """CPU time of this process: the suite's own is in it."""

@@ -30,6 +30,9 @@ class Missing(KeyError):
 def fail(name, *arguments):
     raise (globals().get(name) or getattr(builtins, name))(*arguments)
 
+def split():
+    return "a,b".split(___)  # Q7
+
 def skip():
     import pytest
     pytest.skip("not today")
@@ -102,12 +105,34 @@ def test_an_exception_says_where_it_came_from(code: Code) -> None:
     assert "raise" in place.text
 
 
-@pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration"])
+@pytest.mark.parametrize("name", ["SystemExit", "GeneratorExit", "StopIteration"])
 def test_what_would_end_the_test_run_fails_one_test(code: Code, name: str) -> None:
     with pytest.raises(StudentError, match="now") as caught:
         code.fail(name, "now")
     assert caught.value.description.ancestry[0] == f"builtins.{name}"
     assert isinstance(caught.value, Exception)
+
+
+def test_ctrl_c_of_a_submission_s_own_fails_one_test(confine: OpenCode) -> None:
+    with pytest.raises(StudentError, match="now"):
+        confine(SOURCE).fail("KeyboardInterrupt", "now")
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "leave"])
+def test_at_the_student_s_own_keyboard_ctrl_c_and_quit_end_it_all(unconfined: OpenCode, name: str) -> None:
+    """Whoever stops a run, or leaves its debugger, does not want the next test to begin."""
+    code = unconfined(SOURCE + "from bdb import BdbQuit as leave\n")
+    with pytest.raises(KeyboardInterrupt):
+        code.fail(name)
+
+
+def test_an_error_that_a_blank_caused_names_the_blank(code: Code) -> None:
+    """C code refuses a blank with an error of its own, unasked."""
+    with pytest.raises(BlankReached) as caught:
+        code.split()
+    assert caught.value.description.ancestry[0] == "builtins.TypeError"
+    assert caught.value.description.blank is not None
+    assert caught.value.description.blank.question == "Q7"
 
 
 @pytest.mark.parametrize("name", ["skip", "skip_as_unittest", "assume"])
