@@ -97,13 +97,17 @@ class GraderPlugin:
         self._shrink_executions = shrinking.executions
         self.refusal: Refusal | None = None  # why nothing more can be graded
         self.is_interrupted = False
+        self._was_shown = True
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark in MARKS:
             config.addinivalue_line("markers", mark)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the tests of the exercises to run, exercise by exercise, gates first."""
+        """Keep the tests of the exercises to run, exercise by exercise, those whose details are shown first, then gates.
+
+        subtle: shown first, for what a submission has been told by hidden tests it could say in a shown one.
+        """
         order = {name: index for index, name in enumerate(self.runs)}
         labs = {exercise.id for run in self.runs.values() for exercise in run.lab.exercises}
         try:
@@ -112,7 +116,8 @@ class GraderPlugin:
         except SuiteError as error:
             self.refusal, items[:] = error, []
         kept = [item for item in items if exercise_of(item) in order]
-        kept.sort(key=lambda item: (order[exercise_of(item)], item.get_closest_marker("gate") is None))
+        is_gate = {item: item.get_closest_marker("gate") is not None for item in kept}
+        kept.sort(key=lambda item: (order[exercise_of(item)], not self._is_shown(item), not is_gate[item]))
         items[:] = kept
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -145,10 +150,7 @@ class GraderPlugin:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Leave out what can't be run here, and with `fail_fast` what can't change the verdict any more."""
         run = self.runs[exercise_of(item)]
-        # With an exercise's worker goes whatever its code left running.
-        for other in self.runs.values():
-            if other is not run:
-                other.drop_worker()
+        self._drop_workers_of_others(item, run)
         needs_gpu = item.get_closest_marker("gpu") is not None and not _has_gpu()
         if needs_gpu:
             run.results.append(evidence.not_run(item))
@@ -159,6 +161,13 @@ class GraderPlugin:
             return True
         self._shrinking.executions = self._shrink_executions if self._is_worth_shrinking(item, run) else 0
         return None
+
+    def _drop_workers_of_others(self, item: pytest.Item, run: Run) -> None:
+        """No worker serves two exercises, nor tests that are shown and then such that are hidden."""
+        for other in self.runs.values():
+            if other is not run or self._was_shown != self._is_shown(item):
+                other.drop_worker()
+        self._was_shown = self._is_shown(item)
 
     def _is_shown(self, item: pytest.Item) -> bool:
         return self._show_hidden or evidence.visibility(item) == "public"

@@ -21,6 +21,7 @@ from autograder.isolation.wire import ATOM, MAX_DEPTH, WireError
 
 MAX_HEADER_BYTES = 8 * 2**20
 MAX_BUFFER_BYTES = 256 * 2**20
+MAX_BUFFERS = 10_000
 _READ_BYTES = 16 * 1024
 _TIMEOUT_STEP_SECONDS = 0.1
 _PREFIX = struct.Struct("<II")
@@ -85,7 +86,7 @@ class Channel:
             message, sizes = _decoder.decode(self._read(header_size))
         except (ValueError, RecursionError) as error:
             raise WireError(f"malformed message: {type(error).__name__}") from error
-        if min(sizes, default=0) < 0 or sum(sizes) != buffer_size:
+        if len(sizes) > MAX_BUFFERS or min(sizes, default=0) < 0 or sum(sizes) != buffer_size:
             raise WireError("buffer sizes do not add up")
         return message, [self._read_buffer(size) for size in sizes]
 

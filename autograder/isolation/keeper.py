@@ -1,8 +1,8 @@
 """The keeper: a trusted process beside each worker that sees it born, watches it and buries it.
 
 It never runs a line of the submission and talks to nobody but the grader. It ends the worker when
-the grader hangs up, when the zygote is gone, or when the worker uses more memory, disk or threads
-than it may; it reaps whatever the worker leaves behind. Time is not its business: CPU time is
+the grader hangs up, when the zygote is gone, or when the worker uses more memory, disk, threads or
+processes than it may; it reaps whatever the worker leaves behind. Time is not its business: CPU time is
 limited by the kernel, the deadline is the grader's.
 """
 
@@ -36,7 +36,7 @@ class Death(msgspec.Struct, frozen=True, tag=True):
 
     exit_code: int | None
     signal: int | None
-    reason: str  # "" or the resource it used too much of: memory, disk, threads
+    reason: str  # "" or the resource it used too much of: memory, disk, threads, processes
     cpu_seconds: float
 
 
@@ -74,19 +74,28 @@ def _watch(policy: Policy, pid: int, handle: int, grader: socket.socket) -> str:
     return ""
 
 
-def _excess(policy: Policy, pid: int) -> str:
-    try:
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        resident, threads = (int(status[name].split()[0]) for name in ("VmRSS", "Threads"))
-    except (OSError, KeyError):
-        return ""  # it is gone, or about to be
-    if resident * 1024 > policy.memory_bytes:
+def _excess(policy: Policy, worker: int) -> str:
+    """The resource of which the worker, and what it has started, use too much; '' if there is none."""
+    processes = _descendants() if policy.processes else {worker}
+    used = [_used(pid) for pid in processes]
+    if sum(resident for resident, _ in used) > policy.memory_bytes:
         return "memory"
-    if threads > MAX_THREADS:
+    if sum(threads for _, threads in used) > MAX_THREADS:
         return "threads"
+    if len(processes - {worker}) > policy.processes:
+        return "processes"
     if "namespaces" not in policy.layers and _overfull(policy.scratch, policy.scratch_bytes):
         return "disk"
     return ""
+
+
+def _used(pid: int) -> tuple[int, int]:
+    """Resident bytes and threads of a process; nothing for one that is gone, or about to be."""
+    try:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return int(status["VmRSS"].split()[0]) * 1024, int(status["Threads"])
+    except (OSError, KeyError):
+        return 0, 0
 
 
 def _overfull(directory: str, size: int) -> bool:
@@ -139,11 +148,23 @@ def _reap_orphans() -> None:
 
 
 def _children() -> list[int]:
-    """Pids whose parent is this process, from the process table: not every kernel keeps a list."""
-    found = []
+    """Pids whose parent is this process."""
+    return [pid for pid, parent in _parents().items() if parent == os.getpid()]
+
+
+def _descendants() -> set[int]:
+    """Pids of the worker, of all that it has started, and of all that these have."""
+    found, parents = {os.getpid()}, _parents()
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process, from the process table: not every kernel keeps lists of children."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid():
-                found.append(int(stat.parent.name))
+            found[int(stat.parent.name)] = int(fields[1])
     return found

@@ -82,8 +82,13 @@ class IsolatedTransport:
 def verdict(death: Death, policy: Policy) -> WorkerGone:
     """What a student is told about the end of the process their code ran in."""
     if death.reason:
-        allowed = {"memory": f"{policy.memory_bytes / 2**30:.1f} GiB of memory", "disk": "its share of disk"}
-        return WorkerGone("crashed", f"the code used more than {allowed.get(death.reason, 'the threads it may start')}")
+        allowed = {
+            "memory": f"{policy.memory_bytes / 2**30:.1f} GiB of memory",
+            "disk": "its share of disk",
+            "threads": "the threads it may start",
+            "processes": f"the {policy.processes} processes it may start",
+        }
+        return WorkerGone("crashed", f"the code used more than {allowed[death.reason]}")
     # subtle: on a busy machine the kernel, which counts by ticks for this limit, ends a worker a good deal early.
     if death.signal == signal.SIGKILL and death.cpu_seconds > policy.cpu_seconds / 2:
         return WorkerGone(

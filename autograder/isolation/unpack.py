@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.msgpack import Ext
 
 from autograder.isolation.frames import MAX_BUFFER_BYTES
-from autograder.isolation.wire import BYTES, DTYPES, MAX_DEPTH, MAX_INT_BYTES, References, WireError
+from autograder.isolation.wire import BYTES, DTYPES, MAX_DEPTH, MAX_INT_BYTES, MAX_RANGE, References, WireError
 
 _MAX_SECONDS = 5.0
 _ATOMS = frozenset({type(None), bool, int, float, str})
@@ -103,6 +103,12 @@ class Unpacker:
 
         return getattr(torch, _known(fields[0]))
 
+    def _range(self, fields: list[Any], depth: int) -> range:
+        numbers = range(*self._items(fields, depth))
+        if len(numbers) > MAX_RANGE:  # a suite may go through all of it
+            raise WireError("a range too long to cross")
+        return numbers
+
     def _record(self, fields: list[Any], depth: int) -> Any:
         kind, values = _shared(fields[0]), self._dict(fields[1:], depth)
         if not dataclasses.is_dataclass(kind):
@@ -154,7 +160,7 @@ _UNPACKERS: dict[str, Callable[[Unpacker, list[Any], int], Any]] = {
     "str": lambda self, fields, _: _bytes(fields[0]).decode("utf-8", "surrogatepass"),
     "complex": lambda self, fields, _: complex(fields[0], fields[1]),
     "slice": lambda self, fields, depth: slice(*self._items(fields, depth)),
-    "range": lambda self, fields, depth: range(*self._items(fields, depth)),
+    "range": Unpacker._range,
     "ellipsis": lambda self, fields, _: ...,
     "array": Unpacker._array,
     "tensor": Unpacker._tensor,

@@ -16,6 +16,7 @@ from msgspec.msgpack import Ext
 
 MAX_DEPTH = 64
 MAX_INT_BYTES = 1000
+MAX_RANGE = 2**20  # numbers
 BYTES = 1
 """The extension type that bytes travel as: msgspec can check `str | Ext`, but not `str | bytes`."""
 ATOM = bool | int | float | str | Ext | None

@@ -40,12 +40,14 @@ def collect(
 
     Args:
         source: a directory, or a .zip, .tar, .tar.gz or .tgz.
-        solutions: the course's own; a submission from there is refused unless `allow_solutions`.
+        solutions: the course's own; a submission from there is refused unless `allow_solutions`, and one from the
+            suites, which lie in `tests/` beside them, always.
 
     Raises:
         SubmissionError: none of the files could be taken, or it is unclear which are meant.
     """
-    off_limits = None if allow_solutions else solutions
+    off_limits = [solutions.parent / "tests"] if solutions else []
+    off_limits += [solutions] if solutions and not allow_solutions else []
     try:
         if source.is_dir():
             with Directory(source, off_limits) as directory:
@@ -58,12 +60,13 @@ def collect(
         raise SubmissionError(message) from None
 
 
-def _members(source: Path, labs: Sequence[Lab], off_limits: Path | None) -> Members:
+def _members(source: Path, labs: Sequence[Lab], off_limits: Sequence[Path]) -> Members:
     source.stat()  # first, so that a path that leads nowhere is called that
     if not suffix_of(source):
         raise SubmissionError(f"neither a directory nor {', '.join(SUFFIXES)}. Hand in one of these")
-    if off_limits and source.resolve().is_relative_to(off_limits.resolve()):
-        raise SubmissionError("it lies in the course's solutions, which are no submission")
+    for place in off_limits:
+        if source.resolve().is_relative_to(place.resolve()):
+            raise SubmissionError(f"it lies in the course's {place.name}, which are no submission")
     return read_archive(source, {file for lab in labs for file in lab.files})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -28,12 +28,12 @@ Identity = tuple[int, int]  # device and inode: one file, whatever it is called
 class Directory:
     """A directory that was handed in; `problems` grows as files are refused. Use it in a `with` statement.
 
-    Nothing is taken that lies in `off_limits`, whatever name leads there.
+    Nothing is taken that lies in one of the directories `off_limits`, whatever name leads there.
     """
 
-    def __init__(self, path: Path, off_limits: Path | None) -> None:
+    def __init__(self, path: Path, off_limits: Sequence[Path]) -> None:
         self.problems: list[str] = []
-        self._off_limits = _files_below(off_limits) if off_limits else set()
+        self._off_limits = {identity: place.name for place in off_limits for identity in _files_below(place)}
         self._root = os.open(path, _FOLDER)
 
     def __enter__(self) -> Directory:
@@ -114,7 +114,7 @@ class Directory:
     def _refuse_off_limits(self, identity: Identity, path: str) -> None:
         if identity in self._off_limits:
             raise SubmissionError(
-                f"{shown(path)} lies in the course's solutions, which are no submission. "
+                f"{shown(path)} lies in the course's {self._off_limits[identity]}, which are no submission. "
                 "Grade labs/ or what was handed in; to grade the solutions, ask for them by name."
             )
 
