@@ -8,7 +8,7 @@ is not looked at, except that suspicious members of an archive are named.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -46,8 +46,8 @@ def collect(
     Raises:
         SubmissionError: none of the files could be taken, or it is unclear which are meant.
     """
-    off_limits = [solutions.parent / "tests"] if solutions else []
-    off_limits += [solutions] if solutions and not allow_solutions else []
+    off_limits = {solutions.parent / "tests": "suites"} if solutions else {}
+    off_limits |= {solutions: "solutions"} if solutions and not allow_solutions else {}
     try:
         if source.is_dir():
             with Directory(source, off_limits) as directory:
@@ -60,13 +60,13 @@ def collect(
         raise SubmissionError(message) from None
 
 
-def _members(source: Path, labs: Sequence[Lab], off_limits: Sequence[Path]) -> Members:
+def _members(source: Path, labs: Sequence[Lab], off_limits: Mapping[Path, str]) -> Members:
     source.stat()  # first, so that a path that leads nowhere is called that
     if not suffix_of(source):
         raise SubmissionError(f"neither a directory nor {', '.join(SUFFIXES)}. Hand in one of these")
-    for place in off_limits:
+    for place, kind in off_limits.items():
         if source.resolve().is_relative_to(place.resolve()):
-            raise SubmissionError(f"it lies in the course's {place.name}, which are no submission")
+            raise SubmissionError(f"it lies in the course's {kind}, which are no submission")
     return read_archive(source, {file for lab in labs for file in lab.files})
 
 

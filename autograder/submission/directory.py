@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -28,12 +28,13 @@ Identity = tuple[int, int]  # device and inode: one file, whatever it is called
 class Directory:
     """A directory that was handed in; `problems` grows as files are refused. Use it in a `with` statement.
 
-    Nothing is taken that lies in one of the directories `off_limits`, whatever name leads there.
+    Nothing is taken that lies in one of the directories `off_limits`, whatever name leads there; each of
+    them goes with a word for what it holds.
     """
 
-    def __init__(self, path: Path, off_limits: Sequence[Path]) -> None:
+    def __init__(self, path: Path, off_limits: Mapping[Path, str]) -> None:
         self.problems: list[str] = []
-        self._off_limits = {identity: place.name for place in off_limits for identity in _files_below(place)}
+        self._off_limits = {identity: kind for place, kind in off_limits.items() for identity in _files_below(place)}
         self._root = os.open(path, _FOLDER)
 
     def __enter__(self) -> Directory:

@@ -95,7 +95,7 @@ def test_a(lab):
 
 def test_an_error_in_the_students_code_is_shown_with_its_line(grader: Grader) -> None:
     text = telling("raise LookupError('lost')")
-    test = grader.exercises(text)["words"].tests[-1]
+    test = grader.exercises(text)["words"].tests[0]
     line = text.splitlines().index("    raise LookupError('lost')") + 1
     assert test.place is not None and (test.place.file, test.place.line) == (FILE, line)
     expected = f"LookupError: lost\n  at {FILE}:{line}, in words: raise LookupError('lost')"
@@ -104,7 +104,7 @@ def test_an_error_in_the_students_code_is_shown_with_its_line(grader: Grader) ->
 
 def test_what_was_printed_is_shown_with_a_public_test(grader: Grader) -> None:
     """What does not print is made visible, and what is long is cut."""
-    test = grader.exercises(telling("print('\\033[2J' + 'x' * 10_000); 1 / 0"))["words"].tests[-1]
+    test = grader.exercises(telling("print('\\033[2J' + 'x' * 10_000); 1 / 0"))["words"].tests[0]
     assert "ZeroDivisionError: division by zero" in test.detail
     printed = test.detail.partition("printed:\n")[2]
     assert printed == "\N{REPLACEMENT CHARACTER}[2J" + "x" * 196
@@ -153,6 +153,6 @@ def test_an_exit_code_chosen_in_a_hidden_test_does_not_come_out(hiding: Grader, 
 
 
 def test_how_a_process_ended_is_said_of_a_public_test(grader: Grader) -> None:
-    test = grader.exercises(telling("import os; os._exit(7)"))["words"].tests[-1]
+    test = grader.exercises(telling("import os; os._exit(7)"))["words"].tests[0]
     assert (test.status, test.visibility) == ("crashed", "public")
     assert "the process exited with code 7" in test.message

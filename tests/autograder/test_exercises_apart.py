@@ -85,7 +85,10 @@ def test_what_comes_to_no_end_times_out_alone(zygote: Zygote, tmp_path: Path, st
     """Within its own budget, which its later tests can't extend; the exercises before and after it have theirs."""
     grader = Grader(course_in(tmp_path, hidden=HIDDEN, lab_toml=HURRIED), zygote)
     grade = grader.grade(
-        instead_of("        often = [word for word in self.counts if self.counts[word] >= least]", statement)
+        instead_of(
+            "        found = words(text)",
+            f"found = words(text)\n        if 'rose' not in text:\n            {statement}",
+        )
     )
     statuses = {e.id: (e.status, [test.status for test in e.tests]) for e in grade.labs[0].exercises}
     assert statuses["counting"] == ("timeout", ["timeout", "timeout"])

@@ -68,8 +68,8 @@ def test_a_failed_gate_takes_all_points_though_the_other_tests_pass(grader: Grad
     words = grader.exercises(handed_in(Q1="20"))["words"]
     assert (words.status, words.score) == ("failed", 0.0)
     assert [(test.gate, test.status) for test in words.tests] == [
-        (True, "failed"),
         (False, "passed"),
+        (True, "failed"),
         (False, "passed"),
     ]
 

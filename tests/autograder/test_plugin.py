@@ -40,7 +40,9 @@ def graded_in_order(zygote: Zygote, root: Path, public: str, hidden: str = "", *
     return (root / "tests" / "labs" / "lab1_counting" / "order.txt").read_text().split()
 
 
-def test_exercises_run_in_the_order_of_the_lab_and_gates_first(zygote: Zygote, tmp_path: Path) -> None:
+def test_exercises_run_in_the_order_of_the_lab_what_is_shown_first_and_gates_before_others(
+    zygote: Zygote, tmp_path: Path
+) -> None:
     """Whatever the order in the suites is, and in whichever file a test stands."""
     hidden = f"""{NOTING}
 @shares
@@ -69,9 +71,9 @@ def test_counting_gate(lab): ...
 def test_more_words(lab): ...
 """
     assert graded_in_order(zygote, tmp_path, public, hidden) == [
+        "test_more_words",
         "test_words_gate",
         "test_words",
-        "test_more_words",
         "test_counting_gate",
         "test_counting",
         "test_shares",
@@ -173,12 +175,12 @@ def test_b(lab):
     course = course_in(tmp_path, public=public, hidden=hidden)
     results = Grader(course, zygote).exercises(exercises=["words", "counting"])
     words, counting = results["words"], results["counting"]
-    assert [test.status for test in words.tests] == ["passed", "not_run", "passed"]
+    assert [test.status for test in words.tests] == ["passed", "passed", "not_run"]
     assert (words.status, words.score, words.not_run) == ("passed", 1.0, 1.0)
-    assert words.tests[1].message == "b. It needs a GPU."
+    assert words.tests[2].message == "b. It needs a GPU."
     assert (counting.status, counting.score, counting.not_run) == ("not_run", 0.0, 3.5)
     order = (tmp_path / "tests" / "labs" / "lab1_counting" / "order.txt").read_text().split()
-    assert order == ["test_a", "test_c"]
+    assert order == ["test_c", "test_a"]
 
 
 @pytest.mark.usefixtures("no_gpu")
