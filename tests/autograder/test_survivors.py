@@ -52,7 +52,7 @@ WALL = 0.6
 def test_nothing_that_a_worker_started_outlives_it(confine: OpenCode, name: str, layers: tuple[str, ...]) -> None:
     confine(SOURCE)  # so that the zygote runs
     before = descendants(os.getpid())
-    code = confine(SOURCE, layers=layers, processes=8, wall_seconds=WALL)
+    code = confine(SOURCE, layers=layers, processes=20, wall_seconds=WALL)
     function = getattr(code, name)
     seen: set[int] = set()
     if name == "daemon":
