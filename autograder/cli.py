@@ -187,4 +187,5 @@ def _refusals() -> Iterator[None]:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    # A file or a log has no width of its own; a table in it should not be folded to that of a small terminal.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
