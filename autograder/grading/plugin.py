@@ -7,85 +7,19 @@ A submission has no way into this process; the only thing that can excuse a test
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 
 from autograder.grading import evidence
 from autograder.grading.fixture import LabFixture
-from autograder.grading.result import TestResult
+from autograder.grading.marks import MARKS, SuiteError, check_marks, exercise_of
+from autograder.grading.run import Run
 from autograder.grading.shrinking import Shrinking
-from autograder.isolation.failure import BlankReached, FromStudent
-from autograder.isolation.remote import Remote, WorkerGone
-from autograder.lab import Exercise, Lab
+from autograder.isolation.failure import BlankReached
+from autograder.isolation.remote import WorkerGone
 from autograder.refusal import Refusal
-
-MARKS = (
-    "exercise(id): the exercise that this test grades",
-    "weight(number): its share of the exercise's points, 1 by default",
-    "gate: no points for the exercise unless this passes",
-    "gpu: can only be run where a GPU is",
-)
-OpenWorker = Callable[[float, float], Remote]
-"""Starts a worker for so many CPU seconds and so many seconds in all."""
-
-
-class SuiteError(Refusal):
-    """A suite of the course is wrong: not the student's fault, and never graded as such."""
-
-
-@dataclass
-class Run:
-    """One exercise being graded: its worker, its budgets, its results so far."""
-
-    exercise: Exercise
-    lab: Lab
-    open_worker: OpenWorker
-    student: str = ""
-    results: list[TestResult] = field(default_factory=list)
-    cpu_s: float = 0.0
-    broken: str = ""  # why the exercise's file can't be imported
-    is_out_of_time: bool = False  # whether a test came to no end; what is left then depends on the machine
-    _remote: Remote | None = None
-    _deadline: float = 0.0
-
-    def remote(self) -> Remote:
-        """The exercise's worker; a fresh one, out of what is left of the budgets, after one has died."""
-        limits = self.lab.limits
-        if self._remote is None:
-            self._deadline = self._deadline or time.monotonic() + limits.wall_seconds
-            cpu, wall = limits.cpu_seconds - self.cpu_s, self._deadline - time.monotonic()
-            if self.is_out_of_time or min(cpu, wall) < 0.1:
-                raise WorkerGone("timeout", "an earlier test used up all the time of this exercise")
-            self._remote = self.open_worker(cpu, wall)
-            self._import()
-        return self._remote
-
-    def _import(self) -> None:
-        """Import the exercise's file; if that fails, all of its tests do, and the exercise is broken."""
-        assert self._remote is not None
-        try:
-            self._remote.request("load", self.exercise.file.removesuffix(".py"))
-        except FromStudent as error:
-            self.broken = evidence.import_failure(f"labs/{self.lab.id}/{self.exercise.file}", error)
-            self.drop_worker()
-            raise
-
-    def drop_worker(self) -> None:
-        """End the worker, if there is one, and book the CPU time it used."""
-        if self._remote is not None:
-            remote, self._remote = self._remote, None
-            remote.transport.close()
-            self.cpu_s += remote.transport.cpu_seconds()
-
-    def printed(self) -> str:
-        """What the student's code printed since the last call."""
-        return self._remote.transport.output() if self._remote else ""
 
 
 class GraderPlugin:
@@ -200,44 +134,7 @@ class GraderPlugin:
             run.drop_worker()
 
 
-def exercise_of(item: pytest.Item) -> str:
-    """The exercise a test grades. Raises SuiteError when its mark is missing."""
-    mark = item.get_closest_marker("exercise")
-    if mark is None:
-        raise SuiteError(f"{item.nodeid} has no mark `exercise`: nobody would get points for it")
-    return str(mark.args[0])
-
-
 def _has_gpu() -> bool:
     import torch  # here, for it takes a second and most suites need no GPU
 
     return torch.cuda.is_available()
-
-
-def check_marks(item: pytest.Item, exercises: Container[str]) -> None:
-    """Raises SuiteError unless a test is marked for one of the lab's exercises, with a weight that makes sense."""
-    if exercise_of(item) not in exercises:
-        raise SuiteError(f"{item.nodeid} is marked for {exercise_of(item)!r}, which is no exercise of this lab")
-    weight = item.get_closest_marker("weight")
-    if weight and not 0 <= float(weight.args[0]) < inf:
-        raise SuiteError(f"{item.nodeid} weighs {weight.args[0]}: give it 0 or more")
-
-
-def configure_hypothesis(seed: int) -> None:
-    """The grader's profile: the same draw for the same seed, no memory of earlier runs, no clock."""
-    from hypothesis import core
-
-    core.global_force_seed = seed  # type: ignore[assignment]
-    hypothesis.settings.register_profile(
-        "grader",
-        # subtle: the one that is active may be Hypothesis' own for CI, which draws the same whatever the seed is.
-        hypothesis.settings.get_profile("default"),
-        database=None,
-        deadline=None,
-        # Explaining a failure takes hundreds of executions, which nothing bounds.
-        phases=[phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain],
-        print_blob=False,
-        report_multiple_bugs=False,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    hypothesis.settings.load_profile("grader")

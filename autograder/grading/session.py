@@ -13,8 +13,8 @@ from autograder import __version__
 from autograder.authoring.answers import recognise
 from autograder.course import Course
 from autograder.grading import scoring
-from autograder.grading.plugin import OpenWorker, Run
 from autograder.grading.result import ExerciseResult, Grade, Graded, LabResult, Misconception, Place
+from autograder.grading.run import OpenWorker, Run
 from autograder.grading.settle import blanks_left, settled
 from autograder.grading.suites import SHRINK_EXECUTIONS, run_suites, suite_files
 from autograder.grading.workers import Workers, laid_out, refuse_exposure

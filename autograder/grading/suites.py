@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grading.plugin import GraderPlugin, Run, SuiteError, configure_hypothesis
+from autograder.grading.examples import configure_hypothesis
+from autograder.grading.marks import SuiteError
+from autograder.grading.plugin import GraderPlugin
+from autograder.grading.run import Run
 from autograder.grading.shrinking import bounded_shrinking
 
 SHRINK_EXECUTIONS = 300

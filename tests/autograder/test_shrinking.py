@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture.shrinker import Shrinker
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from autograder.grading.plugin import configure_hypothesis
+from autograder.grading.examples import configure_hypothesis
 from autograder.grading.shrinking import bounded_shrinking
 from autograder.grading.suites import SHRINK_EXECUTIONS
 from tests.autograder.grading_fixtures import surroundings_kept

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grading.plugin import SuiteError
+from autograder.grading.marks import SuiteError
 from autograder.isolation.launcher import Zygote
 from autograder.refusal import Refusal
 from tests.autograder.grading_fixtures import LIGHT, MARKS, Grader, course_in

@@ -13,7 +13,7 @@ from autograder.authoring.build import build
 from autograder.authoring.trials import Kind, Trial, Verdict, dependents, judge, trials_of
 from autograder.authoring.verify import verify_labs
 from autograder.course import Course, CourseError
-from autograder.grading.plugin import SuiteError
+from autograder.grading.marks import SuiteError
 from autograder.grading.result import ExerciseResult, LabResult
 from autograder.grading.result import TestResult as Result
 from autograder.isolation.launcher import Zygote
