@@ -38,9 +38,10 @@ class GraderPlugin:
             config.addinivalue_line("markers", mark)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the tests of the exercises to run, exercise by exercise, those whose details are shown first, then gates.
+        """Keep the tests of the exercises to run: those whose details are shown, then the others, gates before the rest.
 
-        subtle: shown first, for what a submission has been told by hidden tests it could say in a shown one.
+        subtle: what a submission has been told by a hidden test it could say in a shown one. A worker of its own is
+        not enough: reading a file changes when it was last read, which the next exercise's worker can see.
         """
         order = {name: index for index, name in enumerate(self.runs)}
         labs = {exercise.id for run in self.runs.values() for exercise in run.lab.exercises}
@@ -51,7 +52,7 @@ class GraderPlugin:
             self.refusal, items[:] = error, []
         kept = [item for item in items if exercise_of(item) in order]
         is_gate = {item: item.get_closest_marker("gate") is not None for item in kept}
-        kept.sort(key=lambda item: (order[exercise_of(item)], not self._is_shown(item), not is_gate[item]))
+        kept.sort(key=lambda item: (not self._is_shown(item), order[exercise_of(item)], not is_gate[item]))
         items[:] = kept
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -101,7 +102,7 @@ class GraderPlugin:
         for other in self.runs.values():
             if other is not run or self._was_shown != self._is_shown(item):
                 other.drop_worker()
-        self._was_shown = self._is_shown(item)
+        self._was_shown = run.is_shown = self._is_shown(item)
 
     def _is_shown(self, item: pytest.Item) -> bool:
         return self._show_hidden or evidence.visibility(item) == "public"

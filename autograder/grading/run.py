@@ -28,18 +28,20 @@ class Run:
     cpu_s: float = 0.0
     broken: str = ""  # why the exercise's file can't be imported
     is_out_of_time: bool = False  # whether a test came to no end; what is left then depends on the machine
+    is_shown: bool = True  # whether the student may see what is said from now on
     _remote: Remote | None = None
-    _deadline: float = 0.0
+    _since: float = 0.0
+    _wall_s: float = 0.0
 
     def remote(self) -> Remote:
         """The exercise's worker; a fresh one, out of what is left of the budgets, after one has died."""
         limits = self.lab.limits
         if self._remote is None:
-            self._deadline = self._deadline or time.monotonic() + limits.wall_seconds
-            cpu, wall = limits.cpu_seconds - self.cpu_s, self._deadline - time.monotonic()
+            cpu, wall = limits.cpu_seconds - self.cpu_s, limits.wall_seconds - self._wall_s
             if self.is_out_of_time or min(cpu, wall) < 0.1:
                 raise WorkerGone("timeout", "an earlier test used up all the time of this exercise")
             self._remote = self.open_worker(cpu, wall)
+            self._since = time.monotonic()  # not before: the first worker waits for its zygote
             self._import()
         return self._remote
 
@@ -49,15 +51,18 @@ class Run:
         try:
             self._remote.request("load", self.exercise.file.removesuffix(".py"))
         except FromStudent as error:
-            self.broken = evidence.import_failure(f"labs/{self.lab.id}/{self.exercise.file}", error)
+            file = f"labs/{self.lab.id}/{self.exercise.file}"
+            why = evidence.import_failure(file, error) if self.is_shown else f"{file} does not import."
+            self.broken = self.broken or why
             self.drop_worker()
             raise
 
     def drop_worker(self) -> None:
-        """End the worker, if there is one, and book the CPU time it used."""
+        """End the worker, if there is one, and book the time it used."""
         if self._remote is not None:
             remote, self._remote = self._remote, None
             remote.transport.close()
+            self._wall_s += time.monotonic() - self._since
             self.cpu_s += remote.transport.cpu_seconds()
 
     def printed(self) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -115,7 +114,6 @@ class Arena:
 
     def grade_submission(self, submission: Submission) -> Outcome:
         """Grade what was collected."""
-        _forget_suites(self.root)
         grade = Session(self.course, self._zygote, self._options).grade(submission, self.course.labs)
         return Outcome(grade, _shown(grade, self.course))
 
@@ -150,22 +148,14 @@ class Arena:
         return self.right.attacked.score, self.grade(WRONG).attacked.score
 
 
-def told(attack: str, arena: Arena, twin: Arena) -> tuple[Outcome, str]:
+def told(attack: str, arena: Arena, twin: Arena, **others: str) -> tuple[Outcome, str]:
     """A graded attack, and what it lets a student see of the secret; `twin` differs from `arena` in nothing but that.
 
     A report that is the same whatever the secret is tells nothing about it, in whichever way it was asked.
     """
-    outcome, other = arena.hand_in(attack), twin.hand_in(attack)
+    outcome, other = arena.hand_in(attack, **others), twin.hand_in(attack, **others)
     lines = unified_diff(outcome.shown.splitlines(), other.shown.splitlines(), "one", "other", n=0, lineterm="")
     return outcome, "\n".join(lines)
-
-
-def _forget_suites(root: Path) -> None:
-    """subtle: pytest keeps modules by the names of their files, and the suites of all arenas have the same."""
-    for name, module in list(sys.modules.items()):
-        is_suite = name.endswith(("test_public_target", "test_hidden_target"))
-        if is_suite and not Path(module.__file__ or "").is_relative_to(root):
-            del sys.modules[name]
 
 
 def _shown(grade: Grade, course: Course) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from autograder.grading.authoritative import layers_from
 from autograder.isolation.launcher import Zygote
+from autograder.isolation.sandbox import Policy
 from tests.attacks.arena import Arena
 from tests.attacks.target import OTHER_SECRET, TOKEN
 
@@ -20,11 +21,14 @@ def layers() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     """The one process that all workers of all attacks are forked from, started by a grader that has a secret token."""
     with pytest.MonkeyPatch.context() as patch, Zygote() as zygote:
         patch.setenv("GRADER_TOKEN", TOKEN)
-        zygote.start()
+        nowhere = str(tmp_path_factory.mktemp("nowhere"))
+        policy = Policy(nowhere, nowhere, (), 9.0, 2**32, 2**20, 0, ("limits",))
+        with zygote.fork(policy):
+            pass  # now it is ready, and no attack waits for it
         gc.freeze()  # grading collects garbage each time, and would look through all of torch for it
         yield zygote
         gc.unfreeze()

@@ -20,6 +20,7 @@ class Secret:
     number: int
 
 
+GIVEN_FILES = 17  # which every submission finds beside its own, as many as the secret number has bits
 TOKEN = "a-token-of-the-graders"  # in the grader's environment
 SECRET, OTHER_SECRET = Secret("quetzalcoatlus", 74513), Secret("archaeopteryxx", 86342)
 
@@ -38,14 +39,9 @@ def report() -> object:
 PURSE = '''"""Spending what is in a purse that lies with the grader."""
 
 
-def doubled(coin: int) -> int:
-    """What a coin would be worth on another day."""
-    return 2 * coin  # blank Q2
-
-
 def spend(purse, coins: int) -> int:
     """What so many coins are worth, taken out one by one."""
-    return sum(purse.take() for _ in range(coins))  # blank Q3
+    return sum(purse.take() for _ in range(coins))  # blank Q2
 '''
 RIGHT = {"total.py": TOTAL, "purse.py": PURSE}
 WRONG = {**RIGHT, "total.py": TOTAL.replace("sum(numbers)", "0")}
@@ -112,12 +108,6 @@ def test_hidden_numbers_add_up(lab):
 def test_hidden_any_numbers_add_up(lab, numbers):
     """Any numbers add up."""
     assert lab.total(numbers) == sum(numbers)
-
-
-@pytest.mark.exercise("purse")
-def test_hidden_a_coin_is_doubled(lab):
-    """A large coin is doubled."""
-    assert lab.doubled(SECRET_NUMBER) == 2 * SECRET_NUMBER
 '''
 
 LAB_TOML = """\
@@ -158,12 +148,14 @@ def write_course(root: Path, secret: Secret, processes: int) -> None:
     solutions.mkdir(parents=True)
     suites.mkdir(parents=True)
     (solutions / "__init__.py").touch()
+    for number in range(GIVEN_FILES):
+        (solutions / f"given_{number:02}.py").write_text("# Given as it is.\n")
     for name, text in RIGHT.items():
         (solutions / name).write_text(f"{text}\n# {secret.word}\n")
     toml = LAB_TOML.format(cpu=CPU_SECONDS, wall=WALL_SECONDS, memory=MEMORY_BYTES, processes=processes)
     toml += _EXERCISE.format(id="total", names=["total", "report"], questions=["Q1"])
-    toml += _EXERCISE.format(id="purse", names=["doubled", "spend"], questions=["Q2", "Q3"])
-    toml += "".join(_BLANK.format(question=question) for question in ("Q1", "Q2", "Q3"))
+    toml += _EXERCISE.format(id="purse", names=["spend"], questions=["Q2"])
+    toml += "".join(_BLANK.format(question=question) for question in ("Q1", "Q2"))
     (solutions / "lab.toml").write_text(toml)
     (suites / "test_public_target.py").write_text(PUBLIC)
     hidden = HIDDEN.replace("SECRET_WORD", secret.word).replace("SECRET_NUMBER", str(secret.number))

@@ -7,9 +7,12 @@ can't be denied is one word for each hidden test: whether it passed, failed, cra
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from tests.attacks.arena import Arena, told
+from tests.attacks.target import GIVEN_FILES
 
 SAYS = {
     "in the message of an exception": "raise ValueError(note)",
@@ -137,3 +140,35 @@ def test_a_hidden_input_is_not_left_behind_for_the_next_worker(arena: Arena, twi
     arena.assert_contained(outcome)
     seen = outcome.seen
     assert "time: PermissionError" in seen and "mode: PermissionError" in seen
+
+
+READ_OR_NOT = """
+import glob
+GIVEN = sorted(glob.glob(os.path.dirname(__file__) + "/given_*.py"))
+def was_read(file): return os.stat(file).st_atime_ns > os.stat(file).st_mtime_ns
+def number_told(): return sum(was_read(file) << bit for bit, file in enumerate(GIVEN))
+def tell(number): [open(file).read() for bit, file in enumerate(GIVEN) if number >> bit & 1]
+"""
+
+
+def test_a_hidden_input_is_not_told_to_the_exercise_after_it(arena: Arena, twin: Arena) -> None:
+    """By the files that were read and those that were not: reading changes a file's time of access, for all to see."""
+    attack = READ_OR_NOT + "def total(numbers, note=''): tell(numbers[0]); return 0"
+    purse = "import os\n" + READ_OR_NOT + "def spend(purse, coins): raise ValueError(len(GIVEN), 'told', number_told())"
+    outcome, difference = told(attack, arena, twin, purse=purse)
+    assert f"({GIVEN_FILES}, 'told', " in outcome.shown
+    assert difference == ""
+
+
+def test_a_hidden_input_is_not_told_by_the_next_import(arena: Arena, twin: Arena) -> None:
+    """After a worker has ended, its file is imported again. What that says comes after a hidden test, too."""
+    attack = """
+    if number_told() > 1: raise Found("told", number_told())
+    def total(numbers, note=''):
+        tell(numbers[0])
+        if note != "aloud": os._exit(0)
+        raise Found(len(GIVEN), "given")
+    """
+    outcome, difference = told(READ_OR_NOT + dedent(attack), arena, twin)
+    assert f"Found: ({GIVEN_FILES}, 'given')" in outcome.seen
+    assert difference == ""

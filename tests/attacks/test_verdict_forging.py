@@ -92,8 +92,6 @@ FRAMES = {
     "a function of the system's": ("forge('value', ['record', 'os:system', 'command', 'true'])", "malformed"),
     "a class that shared imported": ("forge('value', ['record', 'shared.blank_places:PurePath'])", "malformed"),
     "no dataclass": ("forge('value', ['record', 'shared.blanks:BlankError', 'message', 'x'])", "malformed"),
-    "a dataclass that is no enum": ("forge('value', ['enum', 'shared.blank_lines:Line', 'first'])", "malformed"),
-    "a service": ("forge('value', ['service', 0, ['take']])", "malformed"),
 }
 
 

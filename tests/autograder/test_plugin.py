@@ -40,9 +40,7 @@ def graded_in_order(zygote: Zygote, root: Path, public: str, hidden: str = "", *
     return (root / "tests" / "labs" / "lab1_counting" / "order.txt").read_text().split()
 
 
-def test_exercises_run_in_the_order_of_the_lab_what_is_shown_first_and_gates_before_others(
-    zygote: Zygote, tmp_path: Path
-) -> None:
+def test_what_is_shown_runs_first_then_by_exercise_and_gates_before_the_rest(zygote: Zygote, tmp_path: Path) -> None:
     """Whatever the order in the suites is, and in whichever file a test stands."""
     hidden = f"""{NOTING}
 @shares
@@ -72,10 +70,10 @@ def test_more_words(lab): ...
 """
     assert graded_in_order(zygote, tmp_path, public, hidden) == [
         "test_more_words",
-        "test_words_gate",
-        "test_words",
         "test_counting_gate",
         "test_counting",
+        "test_words_gate",
+        "test_words",
         "test_shares",
     ]
 
