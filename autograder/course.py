@@ -69,6 +69,7 @@ def read_lab(path: Path, root: Path) -> Lab:
         limits=data.limits,
         forbidden_imports=data.forbidden_imports,
         sources=path.parent,
+        preload=data.preload,
     )
 
 

@@ -93,7 +93,10 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Lab(Struct, frozen=True):
-    """One lab. `sources` is the directory it was read from, `id` that directory's name."""
+    """One lab. `sources` is the directory it was read from, `id` that directory's name.
+
+    `preload` names modules that take long to import and that its workers need: their zygote imports them once.
+    """
 
     id: str
     title: str
@@ -103,6 +106,7 @@ class Lab(Struct, frozen=True):
     limits: Limits
     forbidden_imports: dict[str, tuple[str, ...]]
     sources: Path
+    preload: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:

@@ -41,6 +41,7 @@ class LabFile(Struct, frozen=True, forbid_unknown_fields=True):
     exercise: tuple[Exercise, ...]
     blank: dict[str, BlankTable]
     forbidden_imports: dict[str, tuple[str, ...]] = {}
+    preload: tuple[str, ...] = ()
     generated: dict[str, str] = {}
 
 

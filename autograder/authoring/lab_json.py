@@ -38,6 +38,7 @@ def lab_json(lab: Lab, files: dict[str, str]) -> str:
             exercise=lab.exercises,
             blank={q: _public(lab, e, lab.blanks[q]) for e in lab.exercises for q in e.questions},
             forbidden_imports=lab.forbidden_imports,
+            preload=lab.preload,
             generated={name: digest_of(text.encode()) for name, text in sorted(files.items())},
         )
     )

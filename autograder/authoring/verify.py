@@ -55,11 +55,12 @@ class _Bench:
     """What a pool process keeps between trials."""
 
     def __init__(self, root: Path) -> None:
+        from autograder.grading.authoritative import preloads
         from autograder.isolation.launcher import Zygote
         from autograder.isolation.sandbox import available_layers
 
-        self.zygote, self.layers = Zygote(), available_layers()
-        self.course = Course.load(root)
+        self.course, self.layers = Course.load(root), available_layers()
+        self.zygote = Zygote(more=preloads(self.course.labs))
 
     def verdict(self, trial: Trial) -> Verdict:
         from autograder.grading.session import Options, Session

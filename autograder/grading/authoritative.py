@@ -47,8 +47,13 @@ def grade_submission(course: Course, request: Request) -> Grade:
     layers = layers_from(request.isolation, request.unsafe)
     submission = collect(request.path, request.labs, course.root / "solutions", request.solutions)
     options = Options(layers, seed=request.seed, student=request.student, show_hidden=request.show_hidden)
-    with Zygote() as zygote:
+    with Zygote(more=preloads(request.labs)) as zygote:
         return Session(course, zygote, options).grade(submission, request.labs)
+
+
+def preloads(labs: Sequence[Lab]) -> list[str]:
+    """What a zygote for the workers of these labs should import beforehand."""
+    return sorted({module for lab in labs for module in lab.preload})
 
 
 def layers_from(least: str, unsafe: bool) -> tuple[str, ...]:

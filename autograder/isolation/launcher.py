@@ -34,8 +34,8 @@ class Zygote:
     It starts with the first worker, or earlier with `start`, which does not wait for it to be ready.
     """
 
-    def __init__(self, modules: Sequence[str] = PRELOADED) -> None:
-        self._modules = modules
+    def __init__(self, modules: Sequence[str] = PRELOADED, more: Sequence[str] = ()) -> None:
+        self._modules = (*modules, *more)
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
 
