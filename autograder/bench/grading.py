@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autograder.bench.figures import Section, seconds, timed
 
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 def measure(root: Path) -> Section:
