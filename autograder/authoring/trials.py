@@ -34,6 +34,12 @@ class Trial(Struct, frozen=True):
     exercise: str = ""
     mutant: Mutant | None = None
 
+    @property
+    def name(self) -> str:
+        """What was tried, on one line: the lab, the kind, the exercise, and of a wrong answer which one it is."""
+        which = f"{self.mutant.question}.{self.mutant.index + 1}" if self.mutant else ""
+        return " ".join(part for part in (self.lab, self.kind, self.exercise, which) if part)
+
 
 class Verdict(Struct, frozen=True):
     """What came out of a trial; `complaint` says what is wrong with that, and is empty if nothing is."""

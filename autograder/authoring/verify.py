@@ -22,7 +22,7 @@ from rich.progress import track
 from autograder.authoring.trials import Trial, Verdict, judge, trials_of
 from autograder.course import Course
 from autograder.lab import CourseError, Lab
-from autograder.reports.kill_matrix import show_matrix
+from autograder.reports.kill_matrix import show_complaints, show_matrix
 
 
 def verify_labs(course: Course, labs: Sequence[Lab], console: Console) -> bool:
@@ -37,6 +37,7 @@ def verify_labs(course: Course, labs: Sequence[Lab], console: Console) -> bool:
     verdicts = list(track(run(course.root, trials), "verifying", len(trials), console=console, transient=True))
     for lab in labs:
         show_matrix(lab, [verdict for verdict in verdicts if verdict.trial.lab == lab.id], console)
+    show_complaints(verdicts, console)
     return all(not verdict.complaint for verdict in verdicts)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from typing import Any, NoReturn
 
 from autograder.isolation import frames, kernel, sandbox
@@ -28,6 +29,7 @@ def live(policy: sandbox.Policy, connection: socket.socket, output: int) -> NoRe
         sandbox.shut(policy)
         os.chdir(policy.scratch)
         os.environ.update(HOME=policy.scratch, TMPDIR=policy.scratch)
+        tempfile.tempdir = None  # subtle: what the zygote imported may have looked before, and found another place
         sys.path.insert(0, policy.package_root)
         channel = frames.Channel(connection)
         channel.send("ready")

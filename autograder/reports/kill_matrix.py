@@ -1,4 +1,4 @@
-"""The kill matrix: every wrong answer of a lab, and the test that rejects it."""
+"""The kill matrix: every wrong answer of a lab, and the test that rejects it; and at the end, what is not as it must be."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ def show_matrix(lab: Lab, verdicts: Sequence[Verdict], console: Console) -> None
         if verdict.trial.kind != "wrong":
             name = f"{verdict.trial.kind} {verdict.trial.exercise}".strip()
             console.print(Text(f"  {'ok   ' if not verdict.complaint else 'WRONG'}  {name}"))
-            if verdict.complaint:
-                console.print(Text(f"         {verdict.complaint}", style="red"))
     wrong = [verdict for verdict in verdicts if verdict.trial.kind == "wrong"]
     console.print(_matrix(wrong))
     survivors = [verdict for verdict in wrong if verdict.complaint]
     console.print(
         Text(f"  {len(wrong)} wrong answers, {len(wrong) - len(survivors)} rejected, {len(survivors)} survive\n")
     )
+
+
+def show_complaints(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print every trial that did not come out as it had to, once more and last: where a log is cut, its end is kept."""
+    wrong = [verdict for verdict in verdicts if verdict.complaint]
+    for verdict in wrong:
+        console.print(Text(f"WRONG  {verdict.trial.name}: {verdict.complaint}", style="red"))
+    console.print(Text(f"{len(verdicts)} trials, {len(wrong)} not as they must be", style="bold"))
 
 
 def _matrix(verdicts: Sequence[Verdict]) -> Table:

@@ -166,3 +166,16 @@ def test_folders_nested_too_deeply_to_be_counted_are_too_many(confine: OpenCode)
         while True:
             nest(500)
     code.remote.transport.close()
+
+
+def test_temporary_files_go_to_the_scratch_directory_whatever_the_zygote_imported(tmp_path: Path) -> None:
+    """Python looks for their place once; a library that looked before the fork must not have decided for everybody."""
+    source = (
+        "import os, tempfile\nfrom tests.autograder.hasty import FOUND\n"
+        "def places():\n    return FOUND, os.environ['TMPDIR'], os.path.dirname(tempfile.mkdtemp())\n"
+    )
+    with Zygote(("autograder.isolation.worker", "tests.autograder.hasty")) as hasty:
+        code = confined(hasty, tmp_path, source)
+        found, scratch, made_in = code.places()
+        code.remote.transport.close()
+    assert found != scratch == made_in

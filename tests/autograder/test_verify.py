@@ -70,6 +70,7 @@ def test_a_sound_course_is_sound(tmp_path: Path) -> None:
     (line,) = [line for line in printed.splitlines() if "Q3.1" in line]
     assert line.split()[:3] == ["Q3.1", "counting", "every_word_counts"]
     assert line.rstrip().endswith("Seeing a word again did not count.")
+    assert printed.endswith("14 trials, 0 not as they must be\n")
 
 
 def test_a_wrong_answer_that_survives_is_a_complaint(tmp_path: Path) -> None:
@@ -79,6 +80,10 @@ def test_a_wrong_answer_that_survives_is_a_complaint(tmp_path: Path) -> None:
     survivors = [line.split()[:3] for line in printed.splitlines() if "NOBODY" in line]
     assert survivors == [["Q2.1", "words", "NOBODY"], ["Q2.2", "words", "NOBODY"]]
     assert "8 wrong answers, 6 rejected, 2 survive" in printed
+    assert printed.splitlines()[-3:] == [
+        *(f"WRONG  {LAB} wrong words {name}: words got full marks for a wrong answer" for name in ("Q2.1", "Q2.2")),
+        "14 trials, 2 not as they must be",
+    ]
 
 
 def test_a_surviving_answer_is_complained_about_by_name(tmp_path: Path, zygote: Zygote) -> None:
