@@ -57,6 +57,11 @@ def timed(what: str, samples: Sequence[float], unit: str, wanted: str = "") -> F
     return Figure(what, f"{median(samples) * factor:.3g} {unit}", f"{low:.3g} to {high:.3g}", wanted)
 
 
+def ratio(what: str, slow: Sequence[float], fast: Sequence[float], wanted: str) -> Figure:
+    """How many times as long the first took as the second: a ratio of medians, from the same run."""
+    return Figure(what, f"{median(slow) / median(fast):.3g}", "", wanted)
+
+
 def table(figures: Iterable[Figure]) -> str:
     """Markdown."""
     rows = [f"| {f.what} | {f.value} | {f.spread} | {f.wanted} |" for f in figures]

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("torch", "numpy", "pytest", "hypothesis", "msgspec")
+_PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "regex", "triton", "pytest", "hypothesis", "msgspec")
 
 
 def description() -> str:
