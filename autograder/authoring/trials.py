@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -10,9 +10,9 @@ from msgspec import Struct
 from autograder.authoring.mutants import Mutant, wrong_answers
 from autograder.authoring.skeleton import blanked, skeleton
 from autograder.grading.result import ExerciseResult, LabResult
-from autograder.lab import Lab
+from autograder.lab import Exercise, Lab
 
-Kind = Literal["reference", "skeleton", "untouched", "blanked", "wrong"]
+Kind = Literal["reference", "skeleton", "untouched", "blanked", "alone", "wrong"]
 
 
 class Trial(Struct, frozen=True):
@@ -22,7 +22,7 @@ class Trial(Struct, frozen=True):
         files: source texts by file name.
         exercises: ids of those to run; empty for all.
         settle: whether exercises with nothing but blanks may be left unrun, as for any student.
-        exercise: the one that was blanked, or answered wrongly.
+        exercise: the one that was blanked, left alone, or answered wrongly.
         mutant: the wrong answer.
     """
 
@@ -51,18 +51,29 @@ class Verdict(Struct, frozen=True):
 
 
 def trials_of(lab: Lab) -> Iterator[Trial]:
-    """Every trial of a lab, the quick ones first."""
+    """Every trial of a lab. Each but the first three runs one exercise alone, so all of them together take minutes."""
     solution = {file: (lab.sources / file).read_text(encoding="utf-8") for file in lab.files}
     untouched = {file: skeleton(source, lab.sources / file) for file, source in solution.items()}
     yield Trial(lab.id, "reference", solution)
     yield Trial(lab.id, "untouched", untouched, settle=True)
     yield Trial(lab.id, "skeleton", untouched)
     for exercise in lab.exercises:
-        hidden = blanked(solution[exercise.file], lab.sources / exercise.file, exercise.questions)
-        yield Trial(lab.id, "blanked", {**solution, exercise.file: hidden}, exercise=exercise.id)
+        others = [other for other in lab.exercises if other.id not in needs(lab, exercise.id)]
+        id = exercise.id
+        yield Trial(lab.id, "blanked", _without(lab, [exercise]), exercises=(id,), exercise=id)
+        yield Trial(lab.id, "alone", _without(lab, others), exercises=(id,), exercise=id)
     for mutant in wrong_answers(lab):
         files = {**solution, mutant.file: mutant.source}
         yield Trial(lab.id, "wrong", files, exercises=(mutant.exercise,), exercise=mutant.exercise, mutant=mutant)
+
+
+def _without(lab: Lab, exercises: Sequence[Exercise]) -> dict[str, str]:
+    """The solution's files with the answers of some exercises hidden."""
+    hidden: dict[str, list[str]] = {file: [] for file in lab.files}
+    for exercise in exercises:
+        hidden[exercise.file] += exercise.questions
+    paths = {file: lab.sources / file for file in lab.files}
+    return {file: blanked(paths[file].read_text(encoding="utf-8"), paths[file], hidden[file]) for file in lab.files}
 
 
 def judge(trial: Trial, lab: Lab, result: LabResult) -> Verdict:
@@ -83,20 +94,17 @@ def _complaints(trial: Trial, lab: Lab, results: Mapping[str, ExerciseResult]) -
             yield from (
                 f"{test.name} passes with nothing filled in" for test in result.tests if test.status == "passed"
             )
-        if trial.kind == "blanked" and id == trial.exercise and result.score:
+        if trial.kind == "blanked" and result.score:
             yield f"{id} got {result.score:g} with all its blanks left"
-        if trial.kind == "blanked" and id not in dependents(lab, trial.exercise) and not is_full:
-            yield f"{id} lost points, though it does not build on {trial.exercise}: {_first_failure(result)}"
+        if trial.kind == "alone" and not is_full:
+            yield f"{id} needs more than it builds on: {_first_failure(result)}"
         if trial.kind == "wrong" and is_full:
             yield f"{id} got full marks for a wrong answer"
 
 
-def dependents(lab: Lab, id: str) -> set[str]:
-    """An exercise and everything that builds on it, directly or not."""
-    found = {id}
-    for _ in lab.exercises:
-        found |= {exercise.id for exercise in lab.exercises if found & set(exercise.builds_on)}
-    return found
+def needs(lab: Lab, id: str) -> set[str]:
+    """An exercise and everything that it builds on, directly or not."""
+    return {id}.union(*(needs(lab, other) for other in lab.exercise(id).builds_on))
 
 
 def _first_failure(result: ExerciseResult) -> str:

@@ -2,7 +2,8 @@
 
     reference                    every exercise in full
     skeleton                     nothing in any exercise, and no single test passes
-    one exercise blanked         it loses everything, and nothing loses that does not build on it
+    one exercise blanked         nothing in it
+    all others blanked           it in full; of the others, those that it builds on are there
     one wrong answer             its exercise loses points
 
 Each trial is a submission of its own, graded in isolation like anybody's, on all cores.

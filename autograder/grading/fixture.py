@@ -49,7 +49,7 @@ class LabFixture:
         return Service(target, methods)
 
     def given(self, module: str, name: str) -> Any:
-        """A class, function or value of `shared` inside the student's process."""
+        """A class, function or value of any module that the student's process can import, `shared` or not."""
         return self._remote.request("given", module, name)
 
     def probe(self, name: str, *args: object, **kwargs: object) -> Any:

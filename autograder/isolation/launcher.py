@@ -87,9 +87,9 @@ class Zygote:
     def close(self) -> None:
         """End the zygote, and with it every worker that is left."""
         if self._process is not None:
-            self._process.kill()  # before hanging up: one that is still importing would complain of that
-            self._process.wait()
             self.control.close()
+            self._process.kill()
+            self._process.wait()
 
     def __enter__(self) -> Zygote:
         return self

@@ -29,7 +29,10 @@ def serve(control: socket.socket) -> None:
     """Fork a keeper, and it a worker, for each request; a request brings three descriptors along."""
     # Nobody waits for keepers; the kernel reaps them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control.send(READY)
+    try:
+        control.send(READY)
+    except BrokenPipeError:
+        return  # the grader was done before it needed anybody
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, _MAX_REQUEST_BYTES, 3)
         if not request:

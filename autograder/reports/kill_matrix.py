@@ -13,7 +13,7 @@ from autograder.lab import Lab
 
 
 def show_matrix(lab: Lab, verdicts: Sequence[Verdict], console: Console) -> None:
-    """Print how the reference, the skeleton and each blanked exercise fared, then the wrong answers, question by question."""
+    """Print how the reference, the skeleton and each exercise blanked and alone fared, then the wrong answers, by question."""
     console.print(Text(f"lab {lab.number} · {lab.title}", style="bold"))
     for verdict in verdicts:
         if verdict.trial.kind != "wrong":

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from autograder.authoring.build import build
-from autograder.authoring.trials import Kind, Trial, Verdict, dependents, judge, trials_of
+from autograder.authoring.trials import Kind, Trial, Verdict, judge, needs, trials_of
 from autograder.authoring.verify import verify_labs
 from autograder.course import Course, CourseError
 from autograder.grading.marks import SuiteError
@@ -65,12 +65,12 @@ def test_a_sound_course_is_sound(tmp_path: Path) -> None:
     """With the whole machinery: a process a core, and the matrix of who rejects what."""
     is_sound, printed = verified(course_in(tmp_path, hidden=HIDDEN))
     assert is_sound
-    assert printed.count("ok ") == 6 and "WRONG" not in printed and "NOBODY" not in printed
+    assert printed.count("ok ") == 9 and "WRONG" not in printed and "NOBODY" not in printed
     assert "8 wrong answers, 8 rejected, 0 survive" in printed
     (line,) = [line for line in printed.splitlines() if "Q3.1" in line]
     assert line.split()[:3] == ["Q3.1", "counting", "every_word_counts"]
     assert line.rstrip().endswith("Seeing a word again did not count.")
-    assert printed.endswith("14 trials, 0 not as they must be\n")
+    assert printed.endswith("17 trials, 0 not as they must be\n")
 
 
 def test_a_wrong_answer_that_survives_is_a_complaint(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_wrong_answer_that_survives_is_a_complaint(tmp_path: Path) -> None:
     assert "8 wrong answers, 6 rejected, 2 survive" in printed
     assert printed.splitlines()[-3:] == [
         *(f"WRONG  {LAB} wrong words {name}: words got full marks for a wrong answer" for name in ("Q2.1", "Q2.2")),
-        "14 trials, 2 not as they must be",
+        "17 trials, 2 not as they must be",
     ]
 
 
@@ -111,14 +111,12 @@ def test_a_reference_that_fails_is_a_complaint(tmp_path: Path, zygote: Zygote) -
     assert found.startswith("words got 0 of 2: ") and "counting got 0 of 3.5: " in found
 
 
-def test_a_blanked_exercise_that_takes_an_unrelated_one_along_is_a_complaint(tmp_path: Path, zygote: Zygote) -> None:
+def test_an_exercise_that_needs_what_it_does_not_build_on_is_a_complaint(tmp_path: Path, zygote: Zygote) -> None:
     """Either a test is marked for the wrong exercise, or `builds_on` is incomplete."""
     toml = LAB_TOML.replace('builds_on = ["counting"]\n', "")
-    found = complaints(course_in(tmp_path, hidden=HIDDEN, lab_toml=toml), zygote, "blanked")
-    reason = "shares lost points, though it does not build on"
-    assert set(found) == {"words", "counting"}
-    assert found["counting"].startswith(f"{reason} counting: {NAMED}shares_add_up: ")
-    assert found["words"].startswith(f"{reason} words: {NAMED}shares_add_up: ")
+    found = complaints(course_in(tmp_path, hidden=HIDDEN, lab_toml=toml), zygote, "alone")
+    assert set(found) == {"shares"}
+    assert found["shares"].startswith(f"shares needs more than it builds on: {NAMED}")
 
 
 def test_an_exercise_that_earns_points_with_all_its_blanks_is_a_complaint(tmp_path: Path, zygote: Zygote) -> None:
@@ -137,20 +135,20 @@ def test_an_exercise_that_looks_tried_in_the_skeleton_is_a_complaint(tmp_path: P
 
 
 def test_every_exercise_and_every_wrong_answer_is_tried(tmp_path: Path) -> None:
-    """A wrong answer in its own exercise only; the rest in all of them."""
+    """The first three in all exercises, the others in the one they are about."""
     trials = list(trials_of(course_in(tmp_path, hidden=HIDDEN).labs[0]))
     kinds = [trial.kind for trial in trials]
-    assert kinds == ["reference", "untouched", "skeleton", *["blanked"] * 3, *["wrong"] * 8]
-    assert [trial.exercise for trial in trials[3:6]] == ["words", "counting", "shares"]
-    assert {(trial.exercise,) == trial.exercises for trial in trials[6:]} == {True}
+    assert kinds == ["reference", "untouched", "skeleton", *["blanked", "alone"] * 3, *["wrong"] * 8]
+    assert [trial.exercise for trial in trials[3:9:2]] == ["words", "counting", "shares"]
+    assert {(trial.exercise,) == trial.exercises for trial in trials[3:]} == {True}
     assert all("BEGIN SOLUTION" not in trial.files["counting.py"] for trial in trials[1:3])
 
 
-def test_what_builds_on_an_exercise_is_found_however_far_away(tmp_path: Path) -> None:
+def test_what_an_exercise_builds_on_is_found_however_far_away(tmp_path: Path) -> None:
     lab = course_in(tmp_path).labs[0]
-    assert dependents(lab, "words") == {"words", "counting", "shares"}
-    assert dependents(lab, "counting") == {"counting", "shares"}
-    assert dependents(lab, "shares") == {"shares"}
+    assert needs(lab, "words") == {"words"}
+    assert needs(lab, "counting") == {"words", "counting"}
+    assert needs(lab, "shares") == {"words", "counting", "shares"}
 
 
 @pytest.mark.parametrize(("score", "not_run", "is_full"), [(0.7, 0.1, True), (0.69, 0.1, False), (0.0, 0.8, True)])
