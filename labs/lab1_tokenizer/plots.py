@@ -12,28 +12,22 @@ It checks nothing: of a mistake it draws a picture.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated
 
 import numpy
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shared.blanks import Blank, BlankError, blank_behind, blank_returned
+from shared.plots import BLUE, GREY, ORANGE, OutputOption, legend_below, write_figures
 
 from .batching import BatchTokenizer, fill_batches, length_bucketed_batches, padding_waste
 from .tokenizer import BPETokenizer
-
-Value = TypeVar("Value")
-Arguments = ParamSpec("Arguments")
-
-# Okabe and Ito's colours: they stay apart for colour-blind eyes, too.
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"
 
 UNSEEN = 10
 """Of the docstrings every tenth is kept from training."""
@@ -103,12 +97,13 @@ def merge_tree_figure(tokenizer: BPETokenizer, word: str) -> Figure:
     nodes = [node for tree in trees for node in tree.nodes()]
     merged = sorted({node.token_id for node in nodes if node.halves})
     heights = {token_id: height for height, token_id in enumerate(merged, 1)}
-    figure = Figure(figsize=(max(6.0, 0.6 * len(word.encode())), 2 + 0.5 * len(merged)), layout="constrained")
+    figure = Figure(figsize=(max(6.0, 0.55 * len(word.encode())), 2 + 0.5 * len(merged)), layout="constrained")
     axes = figure.subplots()
     for node in nodes:
         _draw_node(axes, node, heights, tokenizer)
     axes.set_title(f"bytes: {len(word.encode())}, different merges: {len(merged)}, tokens: {len(trees)}")
-    axes.set(ylabel="merges, in the order they are applied", yticks=range(1, len(merged) + 1), xticks=[])
+    axes.set(ylabel="merges, in the order they are applied", yticks=range(1, len(merged) + 1))
+    axes.set(xlabel="the word's bytes, and above them what they are merged into; under each, its token id", xticks=[])
     axes.set(xlim=(-0.7, len(word.encode()) - 0.3), ylim=(-0.7, len(merged) + 0.7))
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     return figure
@@ -121,7 +116,7 @@ def _draw_node(axes: Axes, node: Node, heights: Mapping[int, int], tokenizer: BP
         axes.plot([node.place, half.place, half.place], [height, height, below], color=GREY, zorder=1)
     label = f"{readable(tokenizer.decode_bytes([node.token_id]))}\n{node.token_id}"
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": BLUE if node.halves else GREY}
-    axes.text(node.place, height, label, ha="center", va="center", fontsize=9, bbox=box, zorder=2)
+    axes.text(node.place, height, label, ha="center", va="center", fontsize=10, bbox=box, zorder=2)
 
 
 def readable(token: bytes) -> str:
@@ -151,7 +146,7 @@ def compression_figure(tokenizer: BPETokenizer, seen: Sequence[str], unseen: Seq
     """Both of `compression`'s numbers against the size of the vocabulary, for texts seen in training and unseen."""
     sizes = [2**power for power in range(8, 20) if 2**power <= len(tokenizer.vocab)]
     smaller = [first_tokens(tokenizer, size) for size in sizes]
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     panels = figure.subplots(1, 2)
     for texts, colour, label in ((seen, BLUE, "seen in training"), (unseen, ORANGE, "of the same kind, unseen")):
         measured = [compression(each, texts) for each in smaller]
@@ -162,7 +157,7 @@ def compression_figure(tokenizer: BPETokenizer, seen: Sequence[str], unseen: Seq
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.legend()
+    legend_below(panels[0], columns=2)
     figure.suptitle("The larger the vocabulary, the fewer tokens a text has")
     return figure
 
@@ -193,7 +188,7 @@ def strategies(tokenizer: BPETokenizer, texts: Sequence[str]) -> list[Strategy]:
         Strategy(f"all to {MAX_LENGTH:,} tokens", [lengths], [MAX_LENGTH], 1 - statistics.efficiency),
         padded_to_longest("one batch, to the longest", [[*range(len(lengths))]], lengths),
         padded_to_longest("batches as the texts come", arrival, lengths),
-        padded_to_longest("batches of similar length", answer(length_bucketed_batches, lengths, PLACES), lengths),
+        padded_to_longest("batches of similar length", length_bucketed_batches(lengths, PLACES), lengths),
     ]
 
 
@@ -202,14 +197,14 @@ def padded_to_longest(name: str, batches: Sequence[Sequence[int]], lengths: Sequ
     in_tokens = [[lengths[index] for index in batch] for batch in batches]
     longest = [max(batch) for batch in in_tokens]
     places = [len(batch) * row_length for batch, row_length in zip(in_tokens, longest, strict=True)]
-    padded = [answer(padding_waste, batch) * number for batch, number in zip(in_tokens, places, strict=True)]
+    padded = [padding_waste(batch) * number for batch, number in zip(in_tokens, places, strict=True)]
     return Strategy(name, in_tokens, longest, sum(padded) / sum(places))
 
 
 def padding_figure(tokenizer: BPETokenizer, texts: Sequence[str]) -> Figure:
     """Every row of every batch, drawn as long as it is: the text, and behind it what is computed for nothing."""
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
-    panels = figure.subplots(1, 4, sharex=True)
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    panels = [*figure.subplots(2, 2, sharex=True).flat]
     for axes, strategy in zip(panels, strategies(tokenizer, texts), strict=True):
         row = 0
         for batch, row_length in zip(strategy.batches, strategy.row_lengths, strict=True):
@@ -218,37 +213,15 @@ def padding_figure(tokenizer: BPETokenizer, texts: Sequence[str]) -> Figure:
             axes.barh(rows, batch, color=BLUE, label=None if row else "text")
             row += len(batch) + 1  # a gap between two batches
         axes.set(xlabel="tokens", yticks=[], title=f"{strategy.name}\n{strategy.waste:.1%} is padding")
+        axes.tick_params(labelbottom=True)
         axes.invert_yaxis()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    legend_below(panels[0], columns=2)
     figure.suptitle(f"{len(texts)} texts; where there are several batches, each has at most {PLACES:,} places")
     return figure
 
 
-def answer(function: Callable[Arguments, Value], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
-    """What a function returns. If that is a blank, BlankError names the question."""
-    returned = function(*args, **kwargs)
-    if isinstance(returned, Blank):
-        raise blank_returned(function)
-    return returned
-
-
-def write_figure(path: Path, draw: Callable[[], Figure]) -> bool:
-    """Draw and write one picture, or say which blank it waits for. Whether it was written."""
-    try:
-        figure = draw()
-    except Exception as error:
-        blank = error if isinstance(error, BlankError) else blank_behind(error)
-        if blank is None:
-            raise
-        print(f"left out {path.name}: {blank}")
-        return False
-    figure.savefig(path, dpi=120)
-    print(f"wrote {path}")
-    return True
-
-
 def main(
-    output: Annotated[Path, typer.Option(help="The directory for the PNGs; made if need be.")] = Path("results/lab1"),
+    output: OutputOption = Path("results/lab1"),
     word: Annotated[str, typer.Option(help="The word whose tree is drawn, with its space in front.")] = WORD,
     vocab_size: Annotated[int, typer.Option(min=256, help="Tokens to train.")] = 8192,
 ) -> None:
@@ -257,13 +230,12 @@ def main(
         raise typer.BadParameter(f"the word must have from 1 to {LONGEST_WORD} bytes, got {word!r:.80}")
     seen, unseen = seen_and_unseen(docstrings())
     trained = cache(lambda: BPETokenizer.train(seen, vocab_size))
-    output.mkdir(parents=True, exist_ok=True)
-    written = [
-        write_figure(output / "merge_tree.png", lambda: merge_tree_figure(trained(), word)),
-        write_figure(output / "compression.png", lambda: compression_figure(trained(), seen[::UNSEEN], unseen)),
-        write_figure(output / "padding.png", lambda: padding_figure(trained(), unseen)),
-    ]
-    raise typer.Exit(0 if all(written) else 1)
+    drawings = {
+        "merge_tree": lambda: merge_tree_figure(trained(), word),
+        "compression": lambda: compression_figure(trained(), seen[::UNSEEN], unseen),
+        "padding": lambda: padding_figure(trained(), unseen),
+    }
+    raise typer.Exit(0 if write_figures(output, drawings) else 1)
 
 
 if __name__ == "__main__":

@@ -9,29 +9,31 @@ find separately, and no point lies off the roof unless they disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shared.hardware import GB, GPU, GPUS, TERA
+from shared.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, OutputOption, legend_below, write_figures
 
-from . import kv_cache_size, memory, roofline
 from .config import ModelConfig
-from .memory import MemoryBreakdown, compare
+from .kv_cache_size import kv_cache_bytes
+from .memory import MemoryBreakdown, compare, weights_bytes
 from .quantization import quantization_study
-from .report import LABELS, MODELS, GPUOption, ModelOption, answered, blank_of, chosen
+from .report import LABELS, MODELS, GPUOption, ModelOption, chosen
+from .roofline import (
+    arithmetic_intensity,
+    decode_step_seconds,
+    forward_bytes,
+    forward_flops,
+    prefill_seconds,
+    ridge_point,
+)
 
-kv_cache_bytes, weights_bytes = answered(kv_cache_size.kv_cache_bytes), answered(memory.weights_bytes)
-forward_flops, forward_bytes = answered(roofline.forward_flops), answered(roofline.forward_bytes)
-decode_step_seconds, prefill_seconds = answered(roofline.decode_step_seconds), answered(roofline.prefill_seconds)
-arithmetic_intensity, ridge_point = answered(roofline.arithmetic_intensity), answered(roofline.ridge_point)
-
-# Okabe and Ito's colours: they stay apart for colour-blind eyes, too.
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#666666"
 COLOURS = dict(zip(LABELS, (BLUE, ORANGE, PURPLE, GREEN, RED), strict=True))
 
 BATCHES = (1, 8, 64, 512)
@@ -42,17 +44,20 @@ TOKEN_COUNTS = tuple(2**power for power in range(8, 23))
 Point = tuple[float, float]
 """Intensity in FLOP/byte, and TFLOP/s."""
 
+Side = Literal["left", "right"]
+
 
 def breakdown_figure(name: str, config: ModelConfig, gpu: GPU, batch_size: int = 4, seq_len: int = 2_048) -> Figure:
     """Stacked bars: training beside inference, then inference by itself, where there is something left to see."""
     breakdowns = compare(config, batch_size, seq_len)
     served = {each: breakdown for each, breakdown in breakdowns.items() if each != "training"}
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     stack_bars(left, breakdowns)
     stack_bars(right, served)
-    left.axhline(gpu.memory_bytes / GB, color=GREY, linestyle="--", label=f"one {gpu.name}")
-    left.legend(reverse=True)
+    gigabytes = gpu.memory_bytes / GB
+    left.axhline(gigabytes, color=GREY, linestyle="--", label=f"one {gpu.name}: {gigabytes:g} GB")
+    legend_below(left, columns=3)
     figure.suptitle(f"{name}, {batch_size} sequences of {seq_len:,} tokens: where the bytes go")
     return figure
 
@@ -81,27 +86,29 @@ def kv_cache_figure(name: str, config: ModelConfig, gpu: GPU) -> Figure:
     axes.set(yscale="log", xlabel="tokens of each sequence", ylabel="KV cache, bf16 (GB)")
     axes.set_title(f"{name}: the cache grows, the weights do not")
     _show_tokens(axes, LENGTHS[::2])
-    axes.legend()
+    legend_below(axes, columns=3)
     return figure
 
 
 def roofline_figure(name: str, config: ModelConfig, gpu: GPU) -> Figure:
     """The most that a GPU can compute at each intensity, and where decoding and prefill lie below that roof."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     ridge, peak = ridge_point(gpu), gpu.flops_per_second / TERA
     ends = (0.5, ridge, 10_000.0)
     axes.plot(ends, [peak * min(end / ridge, 1.0) for end in ends], color=GREY, label=f"roof of {gpu.name}")
     axes.axvline(ridge, color=GREY, linestyle=":", label=f"ridge, {ridge:.0f} FLOP/byte")
-    for context_len, style, offset in ((128, "o", (-4, 8)), (4_096, "s", (6, -14))):
+    sides: list[tuple[int, str, Side]] = [(128, "o", "left"), (4_096, "s", "right")]
+    for context_len, style, side in sides:
         points = {batch_size: decode_point(config, gpu, batch_size, context_len) for batch_size in BATCHES}
         label = f"decode at {context_len:,} tokens of context, by batch"
-        _mark(axes, points, style, BLUE if style == "o" else RED, offset, label)
+        _mark(axes, points, style, BLUE if style == "o" else RED, side, label)
     points = {prompt_len: prefill_point(config, gpu, prompt_len) for prompt_len in PROMPTS}
-    _mark(axes, points, "^", GREEN, (-4, 8), "prefill of one prompt, by its tokens")
+    _mark(axes, points, "^", GREEN, "left", "prefill of one prompt, by its tokens")
     axes.set(xscale="log", yscale="log", xlabel="intensity (FLOP/byte)", ylabel="at most (TFLOP/s)")
     axes.set(title=f"{name}: left of the ridge a step waits for memory", ylim=(peak / 500, 3 * peak))
-    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+    legend_below(axes, columns=2)
     return figure
 
 
@@ -120,10 +127,24 @@ def prefill_point(config: ModelConfig, gpu: GPU, prompt_len: int) -> Point:
     return flops / forward_bytes(config, 1, prompt_len), flops / seconds / TERA
 
 
-def _mark(axes: Axes, points: dict[int, Point], marker: str, colour: str, offset: tuple[int, int], label: str) -> None:
+def _mark(axes: Axes, points: dict[int, Point], marker: str, colour: str, side: Side, label: str) -> None:
+    """Points with their numbers, which stand to the left, above the roof, or to the right, below it."""
     axes.plot(*zip(*points.values(), strict=True), marker, color=colour, label=label)
+    offset, end = ((-3, 6), "right") if side == "left" else ((5, -13), "left")
+    for point, numbers in _labels(points).items():
+        axes.annotate(numbers, point, offset, textcoords="offset points", ha=end, color=colour)
+
+
+def _labels(points: dict[int, Point]) -> dict[Point, str]:
+    """What to write beside a point: its number, and those of the next ones that are nearly in the same place."""
+    labels: dict[Point, str] = {}
+    last: Point = (0.0, 0.0)
     for number, point in points.items():
-        axes.annotate(f"{number:,}", point, offset, textcoords="offset points", ha="center", color=colour)
+        if all(before / 1.3 < now < 1.3 * before for before, now in zip(last, point, strict=True)):
+            labels[last] += f", {number:,}"
+        else:
+            labels[last := point] = f"{number:,}"
+    return labels
 
 
 def quantization_figure(name: str, config: ModelConfig) -> Figure:
@@ -137,7 +158,7 @@ def quantization_figure(name: str, config: ModelConfig) -> Figure:
     axes.set(xlabel="tokens in the cache, of all sequences together", ylabel="saved of weights and cache (%)")
     axes.set(title=f"{name}: fewer bits for the weights alone save less and less", ylim=(0, 80))
     _show_tokens(axes, TOKEN_COUNTS[::2])
-    axes.legend()
+    legend_below(axes, columns=2)
     return figure
 
 
@@ -155,33 +176,20 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def write_figure(path: Path, draw: Callable[[], Figure]) -> bool:
-    """Draw and write one picture, or say which blank it waits for. Whether it was written."""
-    try:
-        figure = draw()
-    except Exception as error:
-        print(f"left out {path.name}: {blank_of(error)}")
-        return False
-    figure.savefig(path, dpi=120)
-    print(f"wrote {path}")
-    return True
-
-
 def main(
-    output: Annotated[Path, typer.Option(help="The directory for the PNGs; made if need be.")] = Path("results/lab2"),
+    output: OutputOption = Path("results/lab2"),
     model: ModelOption = "llama-3-8b",
     gpu: GPUOption = "A100-80GB",
 ) -> None:
     """Draw all four pictures. Exit status 1 if one had to be left out."""
     config, card = chosen("model", model, MODELS), chosen("GPU", gpu, GPUS)
-    output.mkdir(parents=True, exist_ok=True)
-    written = [
-        write_figure(output / "breakdown.png", lambda: breakdown_figure(model, config, card)),
-        write_figure(output / "kv_cache.png", lambda: kv_cache_figure(model, config, card)),
-        write_figure(output / "roofline.png", lambda: roofline_figure(model, config, card)),
-        write_figure(output / "quantization.png", lambda: quantization_figure(model, config)),
-    ]
-    raise typer.Exit(0 if all(written) else 1)
+    drawings = {
+        "breakdown": lambda: breakdown_figure(model, config, card),
+        "kv_cache": lambda: kv_cache_figure(model, config, card),
+        "roofline": lambda: roofline_figure(model, config, card),
+        "quantization": lambda: quantization_figure(model, config),
+    }
+    raise typer.Exit(0 if write_figures(output, drawings) else 1)
 
 
 if __name__ == "__main__":

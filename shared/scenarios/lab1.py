@@ -1,12 +1,15 @@
-"""The situations of lab 1's scenarios. Every student is graded on other values, drawn from the grader's seed.
+"""The cases of lab 1's scenarios, given: what is known before anything is computed, and what it means.
 
-Here are only values and what they mean. What to work out from them stands in the lab's `scenarios.py`.
+`shared.scenarios.draw` makes one from a seed, so that two students have two cases. What to work out from it stands in
+the lab's `scenarios.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+
+from shared.scenarios import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +22,9 @@ class ContextCase:
         tokens_per_word: of the document's language.
     """
 
-    context_tokens: int
-    answer_tokens: int
-    tokens_per_word: float
-
-    @classmethod
-    def draw(cls, random: Random) -> ContextCase:
-        """Any such case."""
-        context_tokens = 1024 * random.choice([4, 8, 16, 32, 128])
-        return cls(context_tokens, 128 * random.randint(1, 16), random.randint(11, 29) / 10)
+    context_tokens: int = drawn(lambda random: 1024 * random.choice((4, 8, 16, 32, 128)))
+    answer_tokens: int = drawn(lambda random: 128 * random.randint(1, 16))
+    tokens_per_word: float = drawn(lambda random: random.randint(11, 29) / 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,18 @@ class EmbeddingCase:
         is_tied: whether both layers share one table. If not, each has its own of the same shape.
     """
 
-    vocab_size: int
-    hidden_size: int
-    bytes_per_number: int
-    is_tied: bool
+    vocab_size: int = drawn(lambda random: random.randint(30, 260) * 1000)
+    hidden_size: int = drawn(lambda random: 256 * random.randint(3, 48))
+    bytes_per_number: int = drawn(lambda random: random.choice((2, 4)))
+    is_tied: bool = drawn(lambda random: random.random() < 0.5)
 
-    @classmethod
-    def draw(cls, random: Random) -> EmbeddingCase:
-        """Any such case."""
-        vocab_size = random.randint(30, 260) * 1000
-        return cls(vocab_size, 256 * random.randint(3, 48), random.choice([2, 4]), random.random() < 0.5)
+
+def _lengths(random: Random) -> tuple[int, ...]:
+    """Of a few texts; rounded up, the longest is always a good deal longer."""
+    longest = 32 * random.randint(2, 8) + random.randint(1, 16)
+    lengths = [longest, *(random.randint(10, longest) for _ in range(random.randint(2, 6)))]
+    random.shuffle(lengths)
+    return tuple(lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +61,13 @@ class PaddingCase:
         multiple: a row's length must be a multiple of this.
     """
 
-    lengths: tuple[int, ...]
-    multiple: int
-
-    @classmethod
-    def draw(cls, random: Random) -> PaddingCase:
-        """Any such case; the longest text is never of a round length."""
-        multiple = random.choice([32, 64, 128])
-        longest = multiple * random.randint(2, 8) + random.randint(1, multiple // 2)
-        lengths = [longest, *(random.randint(10, longest) for _ in range(random.randint(2, 6)))]
-        random.shuffle(lengths)
-        return cls(tuple(lengths), multiple)
+    lengths: tuple[int, ...] = drawn(_lengths)
+    multiple: int = drawn(lambda random: random.choice((32, 64, 128)))
 
 
 @dataclass(frozen=True, slots=True)
 class CostCase:
-    """The same service, offered in another language than English.
+    """The same service, offered in another language than English, which always takes more tokens.
 
     Attributes:
         words_per_day: words that go through the model in a day.
@@ -86,18 +76,10 @@ class CostCase:
         dollars_per_million_tokens: what the model costs.
     """
 
-    words_per_day: int
-    tokens_per_word: float
-    english_tokens_per_word: float
-    dollars_per_million_tokens: float
-
-    @classmethod
-    def draw(cls, random: Random) -> CostCase:
-        """Any such case; the other language always takes more tokens."""
-        words_per_day = 100_000 * random.randint(5, 200)
-        return cls(
-            words_per_day, random.randint(18, 40) / 10, random.choice([1.2, 1.3, 1.4]), random.randint(2, 60) / 4
-        )
+    words_per_day: int = drawn(lambda random: 100_000 * random.randint(5, 200))
+    tokens_per_word: float = drawn(lambda random: random.randint(18, 40) / 10)
+    english_tokens_per_word: float = drawn(lambda random: random.choice((1.2, 1.3, 1.4)))
+    dollars_per_million_tokens: float = drawn(lambda random: random.randint(2, 60) / 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +93,7 @@ class LookupCase:
         bytes_per_number: 2 or 4.
     """
 
-    tokens_per_second: int
-    vocab_size: int
-    hidden_size: int
-    bytes_per_number: int
-
-    @classmethod
-    def draw(cls, random: Random) -> LookupCase:
-        """Any such case."""
-        vocab_size, hidden_size = random.randint(30, 260) * 1000, 256 * random.randint(3, 48)
-        return cls(100 * random.randint(20, 900), vocab_size, hidden_size, random.choice([2, 4]))
+    tokens_per_second: int = drawn(lambda random: 100 * random.randint(20, 900))
+    vocab_size: int = drawn(lambda random: random.randint(30, 260) * 1000)
+    hidden_size: int = drawn(lambda random: 256 * random.randint(3, 48))
+    bytes_per_number: int = drawn(lambda random: random.choice((2, 4)))

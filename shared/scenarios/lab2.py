@@ -1,27 +1,13 @@
 """The cases of lab 2's scenarios, given: what is known before anything is computed, with units in the names.
 
-`draw` makes one from a seed, so that two students have two cases. It computes no answers.
+`shared.scenarios.draw` makes one from a seed, so that two students have two cases. No answer is computed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from random import Random
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
-Case = TypeVar("Case", "CapacityCase", "CostCase", "BandwidthCase", "PaddingCase", "PayoffCase", "CheckpointCase")
-
-
-def drawn(value: Callable[[Random], Any]) -> Any:
-    """A field without a default, and how `draw` finds a value for it."""
-    return field(metadata={"drawn": value})
-
-
-def draw(kind: type[Case], seed: str) -> Case:
-    """A case; the same for the same seed, on any machine."""
-    random = Random(f"{seed} {kind.__name__}")
-    return kind(**{each.name: each.metadata["drawn"](random) for each in fields(kind)})
+from shared.scenarios import drawn
 
 
 @dataclass(frozen=True, slots=True)

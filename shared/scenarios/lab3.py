@@ -1,28 +1,14 @@
 """The cases of lab 3's scenarios, given: what is known before anything is computed, with units in the names.
 
-`draw` makes one from a seed, so that two students have two cases. It computes no answers. A case that
-makes no sense is refused here, so the answers need not look for it.
+`shared.scenarios.draw` makes one from a seed, so that two students have two cases. No answer is computed here. A
+case that makes no sense is refused, so the answers need not look for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from random import Random
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
 
-Case = TypeVar("Case", "CapacityCase", "PaddingCase", "BandwidthCase", "CostCase", "RecomputationCase", "QuantizedCase")
-
-
-def drawn(value: Callable[[Random], Any]) -> Any:
-    """A field without a default, and how `draw` finds a value for it."""
-    return field(metadata={"drawn": value})
-
-
-def draw(kind: type[Case], seed: str) -> Case:
-    """A case; the same for the same seed, on any machine."""
-    random = Random(f"{seed} {kind.__name__}")
-    return kind(**{each.name: each.metadata["drawn"](random) for each in fields(kind)})
+from shared.scenarios import drawn
 
 
 class _Checked:

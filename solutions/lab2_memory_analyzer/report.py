@@ -8,24 +8,23 @@ in `compare`, scales of quantized weights are not counted; as in `gpus_required`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Annotated, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shared.blanks import Blank, BlankError, blank_behind, blank_returned
+from shared.blanks import BlankError
 from shared.hardware import GB, GPU, GPUS
+from shared.plots import with_blanks_named
 
 from .config import ModelConfig
 from .memory import OPTIMIZERS, MemoryBreakdown, compare
 from .serving import gpus_required
 
 Value = TypeVar("Value")
-Arguments = ParamSpec("Arguments")
 
 # Sizes as the published configurations have them: layers, hidden, query heads, heads of keys and values,
 # numbers a head, MLP, vocabulary, longest text, tied, family.
@@ -71,9 +70,7 @@ def conclusions(totals: Mapping[str, int], gpu: GPU) -> dict[str, list[str]]:
         "less than training": [f"{training / total:.1f}x" for total in totals.values()],
         # Training is no way to serve: it is not compared with one.
         "saved against fp16": [f"{1 - served[name] / fp16:.0%}" if name in served else "" for name in totals],
-        f"cards of {gpu.memory_bytes / GB:g} GB": [
-            str(answered(gpus_required)(total, gpu)) for total in totals.values()
-        ],
+        f"cards of {gpu.memory_bytes / GB:g} GB": [str(gpus_required(total, gpu)) for total in totals.values()],
     }
 
 
@@ -87,27 +84,6 @@ def chosen(what: str, name: str, values: Mapping[str, Value]) -> Value:
     if name not in values:
         raise typer.BadParameter(f"there is no {what} {name!r}; there are {', '.join(values)}")
     return values[name]
-
-
-def answered(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
-    """The same function, but one whose answer is a blank raises BlankError, which names the question."""
-
-    @wraps(function)
-    def ask(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
-        answer = function(*args, **kwargs)
-        if isinstance(answer, Blank):
-            raise blank_returned(function)
-        return answer
-
-    return ask
-
-
-def blank_of(error: Exception) -> BlankError:
-    """The blank that made an error happen. If none did, the error is raised again."""
-    blank = error if isinstance(error, BlankError) else blank_behind(error)
-    if blank is None:
-        raise error
-    return blank
 
 
 ModelOption = Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")]
@@ -129,9 +105,9 @@ def main(
     chosen("optimizer", optimizer, dict.fromkeys(OPTIMIZERS))
     title = f"{model}: {batch_size} x {seq_len:,} tokens, {optimizer}"
     try:
-        table = memory_table(compare(config, batch_size, seq_len, optimizer), card, title)
-    except Exception as error:
-        raise SystemExit(str(blank_of(error))) from None
+        table = with_blanks_named(lambda: memory_table(compare(config, batch_size, seq_len, optimizer), card, title))
+    except BlankError as blank:
+        raise SystemExit(str(blank)) from None
     Console().print(table)
 
 

@@ -13,29 +13,28 @@ A picture whose functions are still blank is left out, and the blank is named. N
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import typer
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from shared.blanks import BlankError, blank_behind
+from shared.plots import BLUE, GREEN, ORANGE, OutputOption, legend_below, write_figures
 
 from . import access, growth
 from .layouts import Layout, contiguous_run_bytes, to_layout
 from .quantization import dequantize_int4_blocks, dequantize_int8, quantize_int4_blocks, quantize_int8
 from .sink_window import SinkWindowCache
-
-# Okabe and Ito's colours: they stay apart for colour-blind eyes, too.
-BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 
 
 def draw_layouts(axes: Axes) -> None:
@@ -43,12 +42,16 @@ def draw_layouts(axes: Axes) -> None:
     texts, heads, tokens, dim = 2, 3, 4, 2
     head_of_number = np.broadcast_to(np.arange(heads)[:, None, None], (texts, heads, tokens, dim))
     strips = [to_layout(head_of_number, Layout.BHSD, layout).ravel() for layout in Layout]
-    _grid(axes, np.stack(strips), "viridis")
+    colours = (BLUE, ORANGE, GREEN)
+    _grid(axes, np.stack(strips), ListedColormap(colours))
+    for head, colour in enumerate(colours):
+        axes.plot([], [], "s", color=colour, label=f"head {head}")
+    legend_below(axes, columns=3)
     runs = [contiguous_run_bytes(layout, texts, heads, tokens, dim, itemsize=1) for layout in Layout]
-    labels = [f"{layout.value}\nruns of {run}" for layout, run in zip(Layout, runs, strict=True)]
+    labels = [f"{layout.value}\nruns of {run} numbers" for layout, run in zip(Layout, runs, strict=True)]
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("place in memory, in numbers")
-    axes.set_title(f"Keys of {texts} texts, {heads} heads (colours), {tokens} tokens, {dim} numbers")
+    axes.set_xlabel("place in memory (each box is a number)")
+    axes.set_title(f"Keys of {texts} texts, {heads} heads, {tokens} tokens, {dim} numbers each, in three layouts")
 
 
 def draw_growth(axes: Axes) -> None:
@@ -57,24 +60,28 @@ def draw_growth(axes: Axes) -> None:
     parts = {"used": BLUE, "wasted: set aside, and empty": ORANGE, "idle: nobody's row": "0.88"}
     heights = [[getattr(m, part.split(":")[0]) / m.allocated for m in moments] for part in parts]
     axes.stackplot(range(len(moments)), heights, labels=list(parts), colors=list(parts.values()))
-    axes.set(xlabel="step", ylabel="share of the cache", xlim=(0, len(moments) - 1), ylim=(0, 1))
+    axes.set(xlabel="step (one token for each request that has a row)", ylabel="share of the cache's memory")
+    axes.set(xlim=(0, len(moments) - 1), ylim=(0, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(loc="upper right", framealpha=1)
+    legend_below(axes, columns=3)
     axes.set_title(f"Of the memory set aside for requests, {growth.mean_utilisation(moments):.0%} held tokens")
 
 
 def draw_access(axes: Axes) -> None:
     """Flat lines are what a cache is for. Those that rise are the attention's own work."""
     styles = {"update": ("-", "o"), "get": ("--", "s"), "read": (":", "^")}
-    for colour, (name, shape) in zip((GREEN, BLUE, ORANGE), access.SHAPES.items(), strict=True):
+    lengths = set[int]()
+    # Lines on one another all show: each is drawn smaller than the one before.
+    looks = ((GREEN, 10), (BLUE, 7), (ORANGE, 4))
+    for (colour, size), (name, shape) in zip(looks, access.SHAPES.items(), strict=True):
         measured = access.measure_access(access.scaled(shape, access.budget()))
         for work, (line, marker) in styles.items():
-            times = [1e6 * getattr(each, work) for each in measured]
-            label = f"{name}: {work}"
-            axes.loglog([m.length for m in measured], times, line, marker=marker, color=colour, label=label)
-    axes.set(xlabel="tokens in the cache", ylabel="microseconds, one layer")
-    axes.grid(alpha=0.3)
-    axes.legend(ncols=3, fontsize=8)
+            points = {each.length: 1e6 * getattr(each, work) for each in measured}
+            axes.plot(*zip(*points.items(), strict=True), line + marker, ms=size, color=colour, label=f"{name}: {work}")
+        lengths.update(each.length for each in measured)
+    axes.set(xlabel="tokens in the cache", ylabel="time for one layer (µs)", yscale="log")
+    _show_powers(axes, sorted(lengths))
+    legend_below(axes, columns=3)
     axes.set_title("Appending a token, getting all of them, and reading what was got")
 
 
@@ -94,9 +101,9 @@ def draw_compression(axes: Axes) -> None:
             keys[:, 5] *= size
             errors.append(float((there_and_back(keys) - keys)[:, 6:].square().mean().sqrt()))
         axes.loglog(sizes, errors, marker=marker, color=colour, label=label)
-    axes.set(xlabel="how large channel 5 is, compared with the others", ylabel="error of channels 6 to 127 (rms)")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.1))
+    axes.set(xlabel="how many times as large channel 5 is as the others", ylabel="error of channels 6 to 127 (rms)")
+    _show_powers(axes, sizes)
+    legend_below(axes, columns=2)
     axes.set_title("What a large number does to those that share its scale")
 
 
@@ -115,7 +122,14 @@ def draw_window(axes: Axes) -> None:
     axes.set_title(f"{sinks} sinks, a window of {window}: {slots} slots for any number of tokens")
 
 
-def _grid(axes: Axes, rows: npt.NDArray[Any], colours: str) -> None:
+def _show_powers(axes: Axes, powers: Sequence[int]) -> None:
+    """A logarithmic axis of powers of 2, each with its number."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(powers, [f"{power:,}" for power in powers])
+    axes.grid(alpha=0.3)
+
+
+def _grid(axes: Axes, rows: npt.NDArray[Any], colours: str | Colormap) -> None:
     """A box for each number, the first row on top, boxes centred on whole numbers."""
     places = [range(size) for size in reversed(rows.shape)]
     vmax = max(1, rows.max())
@@ -132,29 +146,17 @@ PICTURES: dict[str, Callable[[Axes], None]] = {
 }
 
 
-def write_picture(path: Path, draw: Callable[[Axes], None]) -> bool:
-    """Draw and write one picture, or say which blank it waits for. Whether it was written."""
+def figure_of(draw: Callable[[Axes], None]) -> Figure:
+    """A figure with one picture in it."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    try:
-        draw(figure.subplots())
-    except Exception as error:
-        blank = error if isinstance(error, BlankError) else blank_behind(error)
-        if blank is None:
-            raise
-        print(f"left out {path.name}: {blank}")
-        return False
-    figure.savefig(path, dpi=150)
-    print(f"wrote {path}")
-    return True
+    draw(figure.subplots())
+    return figure
 
 
-def main(
-    output: Annotated[Path, typer.Option(help="The directory for the PNGs; made if need be.")] = Path("results/lab3"),
-) -> None:
+def main(output: OutputOption = Path("results/lab3")) -> None:
     """Draw all five pictures. Exit status 1 if one had to be left out."""
-    output.mkdir(parents=True, exist_ok=True)
-    written = [write_picture(output / f"{name}.png", draw) for name, draw in PICTURES.items()]
-    raise typer.Exit(0 if all(written) else 1)
+    drawings = {name: partial(figure_of, draw) for name, draw in PICTURES.items()}
+    raise typer.Exit(0 if write_figures(output, drawings) else 1)
 
 
 if __name__ == "__main__":

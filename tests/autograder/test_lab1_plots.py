@@ -2,34 +2,78 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from hashlib import sha256
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib.image
 import pytest
 import typer
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
 
+from shared import plots as shared_plots
+from shared.blanks import BlankError, ___
 from solutions.lab1_tokenizer import plots
 from solutions.lab1_tokenizer.tokenizer import BPETokenizer
+from tests.autograder.pictures import assert_legend_is_below_everything, lines
 
 FEW = plots.docstrings()[:60]
 TOKENIZER = BPETokenizer.train(FEW, 600)
-PIXELS = {"merge_tree.png": (1224, 1020), "compression.png": (1200, 540), "padding.png": (1440, 660)}
+PIXELS = {"merge_tree.png": (1402, 1275), "compression.png": (1350, 675), "padding.png": (1350, 1200)}
+
+PASSING = """\
+from shared.blanks import ___
+
+
+def bare():
+    return ___  # Q1
+
+
+def further():
+    return bare()
+
+
+def inside():
+    numbers = ___  # Q2
+    return [1, numbers]
+
+
+class Kept(list):
+    def __init__(self):
+        super().__init__()
+        number = ___  # Q3
+        self.append(number)
+
+
+def kept():
+    return 1, *Kept()
+
+
+def ignored():
+    return ___  # Q4
+
+
+def chosen():
+    return ignored(), bare()
+
+
+def last():
+    return max(chosen()[1], 0)
+"""
 
 
 def draw_all(output: Path, word: str = plots.WORD, vocab_size: int = 600) -> int:
     with pytest.raises(typer.Exit) as stopped:
         plots.main(output, word, vocab_size)
     return int(stopped.value.exit_code)
-
-
-def lines(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
-    """The points of each line by its label."""
-    return {str(line.get_label()): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
 
 
 def drawn_batches(axes: Axes) -> list[tuple[list[float], list[float], list[float]]]:
@@ -172,9 +216,93 @@ def test_a_picture_that_waits_for_a_blank_is_left_out_and_the_others_are_drawn(
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == PIXELS.keys() - {"padding.png"}
 
 
-def test_any_other_error_is_raised(tmp_path: Path) -> None:
+def test_no_legend_hides_anything() -> None:
+    assert_legend_is_below_everything(plots.compression_figure(TOKENIZER, FEW[1:4], FEW[:1]))
+    assert_legend_is_below_everything(plots.padding_figure(TOKENIZER, FEW[::3]))
+
+
+def test_any_other_error_is_raised_and_the_work_is_not_done_twice(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def broken() -> Figure:
+        calls.append(1)
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        plots.write_figure(tmp_path / "never.png", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+        shared_plots.write_figure(tmp_path / "never.png", broken)
+    assert calls == [1] and not list(tmp_path.iterdir())
+
+
+def test_a_blank_that_is_found_only_when_the_picture_is_painted_is_named_and_leaves_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Late(Artist):
+        def draw(self, renderer: RendererBase) -> None:
+            assert ___ > 0  # Q7
+
+    figures: list[Figure] = []
+
+    def late() -> Figure:
+        figures.append(figure := Figure())
+        figure.add_artist(Late())
+        return figure
+
+    assert not shared_plots.write_figure(tmp_path / "late.png", late)
+    assert re.search(r"left out late\.png: test_lab1_plots\.py:\d+: Q7 is still blank\.", capsys.readouterr().out)
+    assert not list(tmp_path.iterdir())
+    assert len(figures) == 1, "the question is known: there is nothing to watch for"
+
+
+@pytest.fixture
+def passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Functions with blanks that they pass on."""
+    (tmp_path / "passing.py").write_text(PASSING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "passing", raising=False)
+    return import_module("passing")
+
+
+@pytest.mark.parametrize("use", ["bare", "further", "inside", "kept", "last"])
+def test_a_blank_that_is_passed_on_is_named_by_where_it_comes_from(passing: ModuleType, use: str) -> None:
+    """Returned, returned by another function, returned as part of something, kept in an object, and the last of two."""
+    calls: list[int] = []
+
+    def work() -> str:
+        calls.append(1)
+        return str(max(getattr(passing, use)()))
+
+    with pytest.raises(BlankError) as caught:
+        shared_plots.with_blanks_named(work)
+    line, question = {"inside": (13, "Q2"), "kept": (20, "Q3")}.get(use, (5, "Q1"))
+    assert str(caught.value).startswith(f"passing.py:{line}: {question} is still blank.")
+    assert calls == [1, 1], "it was known at once: nothing had to be watched"
+
+
+def test_watching_for_a_blank_ends_with_the_work_and_gives_back_what_was_there(passing: ModuleType) -> None:
+    watching: list[object] = []
+
+    def work() -> str:
+        watching.append(sys.getprofile())
+        return str(max(passing.bare()))
+
+    def profile(*_: object) -> None:
+        return None
+
+    for before in (None, profile):
+        sys.setprofile(before)
+        try:
+            with pytest.raises(BlankError):
+                shared_plots.with_blanks_named(work)
+            assert sys.getprofile() is before
+        finally:
+            sys.setprofile(None)
+    assert watching[::2] == [None, profile] and not {None, profile} & {*watching[1::2]}
+
+
+def test_a_directory_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(typer.BadParameter, match=r"there is no making a directory .*file/here: Not a directory"):
+        shared_plots.write_figures(tmp_path / "file" / "here", {})
 
 
 @pytest.mark.parametrize("word", ["", "é" * 33])

@@ -15,17 +15,19 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from shared.blanks import BlankError, ___
+from shared.blanks import BlankError
 from shared.hardware import GB, GPUS, TERA
+from shared.plots import write_figure
 from solutions.lab2_memory_analyzer import plots, report
 from solutions.lab2_memory_analyzer.memory import compare
+from tests.autograder.pictures import assert_legend_is_below_everything, blank_line, lines, plots_without
 
 LLAMA_3_8B, A100 = report.MODELS["llama-3-8b"], GPUS["A100-80GB"]
 PIXELS = {
-    "breakdown.png": (1200, 540),
-    "kv_cache.png": (960, 600),
-    "roofline.png": (1080, 660),
-    "quantization.png": (960, 600),
+    "breakdown.png": (1350, 750),
+    "kv_cache.png": (1200, 750),
+    "roofline.png": (1200, 825),
+    "quantization.png": (1200, 750),
 }
 
 
@@ -33,11 +35,6 @@ def cells(table: Table) -> dict[str, list[str]]:
     """The table's cells by the label of their row."""
     columns = [list(column.cells) for column in table.columns]
     return {str(row[0]): [str(cell) for cell in row[1:]] for row in zip(*columns, strict=True)}
-
-
-def lines(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
-    """The points of each line by its label."""
-    return {str(line.get_label()): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
 
 
 def bars(axes: Axes) -> Iterator[BarContainer]:
@@ -151,15 +148,45 @@ def test_a_picture_that_waits_for_a_blank_is_left_out_and_the_others_are_drawn(
     assert {path.name for path in tmp_path.iterdir()} == PIXELS.keys() - {"quantization.png"}
 
 
-def test_an_answer_that_is_a_blank_is_named_and_any_other_error_is_raised(tmp_path: Path) -> None:
-    def blank() -> int:
-        return ___  # Q51
+@pytest.mark.parametrize(
+    ("file", "question", "picture"),
+    [
+        ("memory.py", "Q10", "breakdown_figure"),
+        ("memory.py", "Q11", "breakdown_figure"),
+        ("kv_cache_size.py", "Q26", "breakdown_figure"),
+        ("roofline.py", "Q39", "roofline_figure"),
+    ],
+)
+def test_the_question_is_named_wherever_its_blank_stops_the_picture(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    question: str,
+    picture: str,
+) -> None:
+    """Q10's and Q26's in other functions than their own, Q11's in an object, and Q39's though two functions return it."""
+    unfinished = plots_without(tmp_path, monkeypatch, "lab2_memory_analyzer", file, question)
+    config = unfinished.MODELS["llama-3-8b"]
+    assert not write_figure(tmp_path / "p.png", lambda: getattr(unfinished, picture)("m", config, A100))
+    assert f"p.png: {file}:{blank_line(unfinished, file)}: {question} is still blank." in capsys.readouterr().out
 
-    with pytest.raises(BlankError, match="Q51 is still blank"):
-        report.answered(blank)()
-    assert report.answered(len)("four") == 4
-    with pytest.raises(ZeroDivisionError):
-        plots.write_figure(tmp_path / "never.png", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+
+@pytest.mark.parametrize(("name", "gpu"), [("llama-3-8b", "A100-80GB"), ("gpt2", "RTX4090")])
+def test_no_legend_hides_anything(name: str, gpu: str) -> None:
+    """The second card has the longest name."""
+    config = report.MODELS[name]
+    for draw in (plots.breakdown_figure, plots.kv_cache_figure, plots.roofline_figure):
+        assert_legend_is_below_everything(draw(name, config, GPUS[gpu]))
+    assert_legend_is_below_everything(plots.quantization_figure(name, config))
+
+
+def test_points_nearly_in_one_place_share_a_label() -> None:
+    """GPT-2 at 4,096 tokens of context: the cache is nearly all that is read, so larger batches move no point."""
+    (axes,) = plots.roofline_figure("gpt2", report.MODELS["gpt2"], A100).axes
+    assert [text.get_text() for text in axes.texts] == ["1", "8", "64", "512", "1", "8, 64, 512", "16", "128", "1,024"]
+    (axes,) = plots.roofline_figure("m", LLAMA_3_8B, A100).axes
+    assert len(axes.texts) == 11
 
 
 @pytest.mark.parametrize("arguments", [{"model": "gpt-5"}, {"gpu": "A200"}, {"optimizer": "lion"}])

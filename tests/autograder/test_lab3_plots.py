@@ -21,9 +21,11 @@ from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 
 from shared.blanks import BlankError
+from shared.plots import write_figure
 from solutions.lab3_simple_kv_cache import access, growth, plots
 from solutions.lab3_simple_kv_cache.cache import CacheConfig, SimpleKVCache
 from solutions.lab3_simple_kv_cache.growth import Moment, Request, mean_utilisation, random_requests, simulate_growth
+from tests.autograder.pictures import assert_legend_is_below_everything, blank_line, lines, plots_without
 
 SMALL = CacheConfig(num_layers=3, num_kv_heads=2, head_dim=4, max_batch_size=1, max_seq_len=64)
 TOKEN_BYTES = 256  # of growth.SMALL: 2 slabs, 2 layers, 2 heads, 8 numbers, 4 bytes
@@ -46,11 +48,6 @@ def boxes(axes: Axes) -> npt.NDArray[np.float64]:
     """The numbers behind the boxes of a picture, row by row."""
     (mesh,) = (collection for collection in axes.collections if isinstance(collection, QuadMesh))
     return np.asarray(mesh.get_array())
-
-
-def lines(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
-    """The points of each line by its label."""
-    return {str(line.get_label()): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
 
 
 def draw_all(output: Path) -> int:
@@ -206,9 +203,9 @@ def test_every_picture_is_a_png_of_its_size_with_much_on_it(
 def test_the_runs_one_sees_in_a_layout_are_as_long_as_its_label_says() -> None:
     axes = drawn(plots.draw_layouts)
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["BHSD\nruns of 8", "BSHD\nruns of 2", "HBSD\nruns of 16"]
+    assert labels == ["BHSD\nruns of 8 numbers", "BSHD\nruns of 2 numbers", "HBSD\nruns of 16 numbers"]
     for label, strip in zip(labels, boxes(axes), strict=True):
-        assert {len(list(run)) for _, run in groupby(strip)} == {int(label.split()[-1])}
+        assert {len(list(run)) for _, run in groupby(strip)} == {int(label.split()[-2])}
         assert Counter(strip) == {0: 16, 1: 16, 2: 16}
 
 
@@ -267,7 +264,31 @@ def test_a_picture_that_waits_for_a_blank_is_left_out_and_the_next_one_is_drawn(
     assert [path.name for path in tmp_path.iterdir()] == ["layouts.png"]
 
 
-def test_an_error_that_no_blank_explains_is_raised(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        plots.write_picture(tmp_path / "never.png", lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("file", "question", "picture"),
+    [
+        ("layouts.py", "Q61", "layouts"),
+        ("layouts.py", "Q63", "layouts"),
+        ("cache.py", "Q24", "window"),
+        ("quantization.py", "Q69", "compression"),
+    ],
+)
+def test_the_question_is_named_wherever_its_blank_stops_the_picture(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    question: str,
+    picture: str,
+) -> None:
+    """Blanks that are returned, alone or beside something else, and used where nobody knows what they are."""
+    unfinished = plots_without(tmp_path, monkeypatch, "lab3_simple_kv_cache", file, question)
+    assert not write_figure(tmp_path / "p.png", lambda: unfinished.figure_of(unfinished.PICTURES[picture]))
+    assert f"p.png: {file}:{blank_line(unfinished, file)}: {question} is still blank." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name in plots.PICTURES if name != "window"])
+def test_no_legend_hides_anything(name: str, monkeypatch: pytest.MonkeyPatch, moments: list[Moment]) -> None:
+    monkeypatch.setattr(access, "SHAPES", dict.fromkeys(access.SHAPES, SMALL))
+    monkeypatch.setattr(growth, "simulate_growth", lambda requests: moments)
+    assert_legend_is_below_everything(plots.figure_of(plots.PICTURES[name]))

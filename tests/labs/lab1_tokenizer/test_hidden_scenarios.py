@@ -5,14 +5,13 @@ The oracle is the reference. Cases that everybody quotes have their known number
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.scenarios import lab1
+from shared.scenarios import draw, lab1
 from solutions.lab1_tokenizer import scenarios as reference
 
 pytestmark = pytest.mark.exercise("scenarios")
@@ -44,7 +43,7 @@ KNOWN = {
 @settings(max_examples=25)
 def test_the_answer_is_right_for_anybody_s_case(lab: Any, name: str, seed: int) -> None:
     """Whatever case is drawn, within 1 percent."""
-    case = KINDS[name].draw(Random(seed))
+    case = draw(KINDS[name], str(seed))
     found = getattr(lab, name)(case)
     assert isinstance(found, int | float)
     assert found == pytest.approx(getattr(reference, name)(case), rel=0.01)
@@ -55,4 +54,4 @@ def test_cases_everybody_quotes(lab: Any, name: str) -> None:
     """3,150 words, 390.6 MiB, 61 % of padding: the figures of the handout, and the simplest cases."""
     for case, expected in KNOWN[name]:
         assert getattr(lab, name)(case) == pytest.approx(expected, rel=0.01)
-    assert len({KINDS[name].draw(Random(seed)) for seed in range(40)}) > 20
+    assert len({draw(KINDS[name], str(seed)) for seed in range(40)}) > 20

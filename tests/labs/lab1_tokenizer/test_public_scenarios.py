@@ -6,11 +6,11 @@ The cases are drawn from your name, so the numbers are yours. A wrong answer is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import pytest
 
+from shared.scenarios import draw
 from shared.scenarios import lab1 as given
 
 pytestmark = pytest.mark.exercise("scenarios")
@@ -20,7 +20,7 @@ SEEDS = ("a summary", "a translation", "a chat", "a search")
 
 def check(lab: Any, name: str, kind: type[Any], count: Callable[[Any], float], look_at: str) -> None:
     """Ask for the student's own case and for the others; of a wrong answer say where to look."""
-    cases = [kind.draw(Random(seed)) for seed in (lab.student, *SEEDS)]
+    cases = [draw(kind, seed) for seed in (lab.student, *SEEDS)]
     assert len(set(cases)) > 1
     for case in cases:
         found, expected = getattr(lab, name)(case), count(case)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.scenarios import lab2
+from shared.scenarios import draw, lab2
 from solutions.lab2_memory_analyzer import scenarios as reference
 
 pytestmark = pytest.mark.exercise("scenarios")
@@ -43,7 +43,7 @@ KNOWN = {
 @settings(max_examples=25)
 def test_the_answer_is_right_for_anybody_s_case(lab: Any, name: str, seed: int) -> None:
     """Whatever case is drawn: the number of users exactly, everything else but for rounding."""
-    case = lab2.draw(KINDS[name], str(seed))
+    case = draw(KINDS[name], str(seed))
     found, expected = getattr(lab, name)(case), getattr(reference, name)(case)
     assert type(found) is type(expected)
     assert found == (expected if name == "capacity" else pytest.approx(expected, rel=1e-6))
@@ -54,4 +54,4 @@ def test_cases_everybody_quotes(lab: Any, name: str) -> None:
     """30 users, $4.44, 2 TB/s, half a batch, 500 times fewer, 8 inputs kept: the figures of the handout, and the smallest cases."""
     for case, expected in KNOWN[name]:
         assert getattr(lab, name)(case) == pytest.approx(expected, rel=1e-4)
-    assert len({lab2.draw(KINDS[name], str(seed)) for seed in range(40)}) > 20
+    assert len({draw(KINDS[name], str(seed)) for seed in range(40)}) > 20

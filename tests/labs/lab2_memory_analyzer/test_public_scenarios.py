@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.scenarios import lab2
+from shared.scenarios import draw, lab2
 
 pytestmark = pytest.mark.exercise("scenarios")
 
@@ -19,7 +19,7 @@ SEEDS = ("an estimate", "a meeting", "a bill", "a deadline")
 
 def check(lab: Any, name: str, kind: type[Any], count: Callable[[Any], float], tolerance: float) -> None:
     """Ask for the student's own case and for the others; of a wrong answer say which formula to look at."""
-    cases = [lab2.draw(kind, seed) for seed in (lab.student, *SEEDS)]
+    cases = [draw(kind, seed) for seed in (lab.student, *SEEDS)]
     assert len(set(cases)) > 1
     for case in cases:
         found, expected = getattr(lab, name)(case), count(case)

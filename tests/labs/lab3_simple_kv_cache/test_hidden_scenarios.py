@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.scenarios import lab3
+from shared.scenarios import draw, lab3
 from solutions.lab3_simple_kv_cache import scenarios as reference
 
 pytestmark = pytest.mark.exercise("scenarios")
@@ -66,7 +66,7 @@ KNOWN: dict[str, list[tuple[Any, float]]] = {
 @settings(max_examples=25)
 def test_the_answer_is_right_for_anybody_s_case(lab: Any, name: str, seed: int) -> None:
     """Whatever case is drawn: counts exactly, everything else but for rounding."""
-    case = lab3.draw(KINDS[name], str(seed))
+    case = draw(KINDS[name], str(seed))
     found, expected = getattr(lab, name)(case), getattr(reference, name)(case)
     assert type(found) is type(expected)
     assert found == (expected if type(expected) is int else pytest.approx(expected, rel=1e-6))
@@ -80,4 +80,4 @@ def test_cases_everybody_quotes(lab: Any, name: str) -> None:
         assert found == (
             expected if type(expected) is int and type(found) is int else pytest.approx(expected, rel=1e-3)
         )
-    assert len({lab3.draw(KINDS[name], str(seed)) for seed in range(40)}) > 20
+    assert len({draw(KINDS[name], str(seed)) for seed in range(40)}) > 20

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.scenarios import lab3
+from shared.scenarios import draw, lab3
 
 pytestmark = pytest.mark.exercise("scenarios")
 
@@ -21,7 +21,7 @@ def check(
     lab: Any, name: str, kind: type[Any], count: Callable[[Any], float], look_at: str, tolerance: float = 0.01
 ) -> None:
     """Ask for the student's own case and for the others; of a wrong answer say which formula to look at."""
-    cases = [lab3.draw(kind, seed) for seed in (lab.student, *SEEDS)]
+    cases = [draw(kind, seed) for seed in (lab.student, *SEEDS)]
     assert len(set(cases)) > 1
     for case in cases:
         found, expected = getattr(lab, name)(case), count(case)
