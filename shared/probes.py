@@ -3,11 +3,12 @@
 They run beside the student's code, which could change what they say. So an answer is evidence, not
 proof: it may cost a test, and whatever it supports is also checked from outside.
 
-Nothing here imports torch, computes with it, or changes what it looks at.
+Nothing here imports torch before it is needed, computes with it, or changes what it looks at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -70,6 +71,28 @@ def is_view_of(view: Array, whole: Array) -> bool:
     """Whether `view` lies within the stretch of memory that `whole` spans. An empty one lies anywhere."""
     (start, end), (whole_start, whole_end) = _stretch(view), _stretch(whole)
     return start == end or whole_start <= start < end <= whole_end
+
+
+def largest_tensor(function: Callable[..., object], *arguments: object) -> int:
+    """Call something, and say how many numbers the largest tensor had that a torch function returned, views left out."""
+    from torch import Tensor
+    from torch.overrides import TorchFunctionMode
+
+    largest = 0
+    known = {argument.untyped_storage().data_ptr() for argument in arguments if isinstance(argument, Tensor)}
+
+    class Watching(TorchFunctionMode):
+        def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal largest
+            result = call(*args, **(kwargs or {}))
+            for made in result if isinstance(result, tuple | list) else (result,):
+                if isinstance(made, Tensor) and made.untyped_storage().data_ptr() not in known:
+                    largest = max(largest, made.untyped_storage().nbytes() // made.element_size())
+            return result
+
+    with Watching():
+        function(*arguments)
+    return largest
 
 
 def _stretch(array: Array) -> tuple[int, int]:

@@ -55,8 +55,11 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
 def describe(error: BaseException, package: str) -> list[Any]:
     """Plain data for the wire. Runs beside the student's code, so nothing here may be believed."""
     folder = package.replace(".", "/")
-    blank = error if isinstance(error, BlankError) else blank_behind(error)
     summary = traceback.extract_tb(error.__traceback__)
+    while is_wrapper(error) and error.__cause__ is not None:
+        error = error.__cause__
+        summary += traceback.extract_tb(error.__traceback__)
+    blank = error if isinstance(error, BlankError) else blank_behind(error)
     places = [
         Place(
             f"{folder}/{_base(frame.filename)}"[:_MAX_NAME],
@@ -74,6 +77,11 @@ def describe(error: BaseException, package: str) -> list[Any]:
         blank=BlankPlace(blank.file[:_MAX_NAME], blank.line, blank.question) if blank else None,
     )
     return msgspec.to_builtins(description)  # type: ignore[no-any-return]
+
+
+def is_wrapper(error: BaseException) -> bool:
+    """Whether it only says that something else went wrong in a kernel, as Triton's interpreter puts it."""
+    return ancestry_of(type(error))[0] == "triton.runtime.errors.InterpreterError"
 
 
 def ancestry_of(kind: type) -> tuple[str, ...]:
