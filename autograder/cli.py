@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autograder.course import Course
+    from autograder.grading.result import Grade
     from autograder.lab import Lab
 
 app = typer.Typer(
@@ -50,25 +51,37 @@ def grade(
     unsafe: Annotated[bool, typer.Option(help="Accept whatever isolation there is.")] = False,
     show_hidden: Annotated[bool, typer.Option(help="Show the details of hidden tests.")] = False,
     solutions: Annotated[bool, typer.Option(help="Allow to grade the solutions themselves.")] = False,
+    only_speed: Annotated[bool, typer.Option(help="Measure speed and grade nothing else; then: merge.")] = False,
 ) -> None:
     """Grade a submission, in isolation: what counts."""
     from autograder.grading.authoritative import Request, grade_submission
 
     with _refusals():
         course = _course()
-        request = Request(submission, _labs(course, lab), seed, student, isolation, unsafe, show_hidden, solutions)
+        labs = _labs(course, lab)
+        request = Request(submission, labs, seed, student, isolation, unsafe, show_hidden, solutions, only_speed)
         result = grade_submission(course, request)
-    from autograder.reports import json_report, terminal
-    from autograder.reports import junit as junit_report
-
-    with _refusals():  # files first: a pager that is closed early ends this process
-        if json is not None:
-            json_report.write_json(result, json)
-        if junit is not None:
-            junit_report.write_junit(result, junit)
-    terminal.show_grade(result, course, _console())
+    _report(result, course, json, junit)
     if fail_under is not None and result.score < fail_under:
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    earlier: Annotated[Path, typer.Argument(help="The JSON of a grade.")],
+    speed: Annotated[Path, typer.Argument(help="The JSON of grade --only-speed, of the same submission.")],
+    json: Annotated[Path | None, typer.Option(help="Write the whole grade as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the whole grade as JUnit XML.")] = None,
+) -> None:
+    """Put the speed measured on a machine with a GPU into an earlier grade."""
+    from autograder.speed.merge import merge_files
+
+    with _refusals():
+        course = _course()
+        result = merge_files(earlier, speed)
+        for graded in result.labs:
+            course.lab(graded.id)  # refused, if it is of another course
+    _report(result, course, json, junit)
 
 
 @app.command()
@@ -159,6 +172,19 @@ def _course() -> Course:
     from autograder.course import Course
 
     return Course.load(_root(Path.cwd()))
+
+
+def _report(result: Grade, course: Course, json: Path | None, junit: Path | None) -> None:
+    """Write what was asked for, then print. Files first: a pager that is closed early ends this process."""
+    from autograder.reports import json_report, terminal
+    from autograder.reports import junit as junit_report
+
+    with _refusals():
+        if json is not None:
+            json_report.write_json(result, json)
+        if junit is not None:
+            junit_report.write_junit(result, junit)
+    terminal.show_grade(result, course, _console())
 
 
 def _root(here: Path) -> Path:

@@ -70,6 +70,7 @@ def read_lab(path: Path, root: Path) -> Lab:
         forbidden_imports=data.forbidden_imports,
         sources=path.parent,
         preload=data.preload,
+        speed=data.speed,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from autograder.refusal import Refusal
+from autograder.speed.ladder import Ladder
 
 
 class CourseError(Refusal):
@@ -107,6 +108,7 @@ class Lab(Struct, frozen=True):
     forbidden_imports: dict[str, tuple[str, ...]]
     sources: Path
     preload: tuple[str, ...] = ()
+    speed: tuple[Ladder, ...] = ()
 
     @property
     def number(self) -> int:
@@ -129,6 +131,10 @@ class Lab(Struct, frozen=True):
             if exercise.id == id:
                 return exercise
         raise Unknown(f"{self.id} has no exercise {id!r}; it has {', '.join(e.id for e in self.exercises)}")
+
+    def ladders(self, exercise: str) -> tuple[Ladder, ...]:
+        """The speed ladders of an exercise, given by its id."""
+        return tuple(ladder for ladder in self.speed if ladder.exercise == exercise)
 
     def exercise_of(self, question: str) -> Exercise:
         """The exercise that asks a question; Unknown names the questions there are."""

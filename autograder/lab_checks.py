@@ -11,6 +11,7 @@ from math import inf
 
 from autograder.lab import Exercise, WrongAnswer
 from autograder.lab_file import BlankTable, LabFile, LabSource
+from autograder.speed.ladder import Ladder
 from autograder.toml_lines import Place
 
 
@@ -25,6 +26,7 @@ def check(data: LabFile, source: LabSource) -> None:
     for question, blank in data.blank.items():
         check_blank(question, blank, source)
     check_forbidden_imports(data, source)
+    check_ladders(data, source)
     if source.is_authors and data.generated:
         source.fail("`generated` is for lab.json: take it out", "generated")
 
@@ -122,3 +124,34 @@ def check_forbidden_imports(data: LabFile, source: LabSource) -> None:
         if file not in files:
             message = f"imports are forbidden in {file}, which has no exercise: correct the name"
             source.fail(message, "forbidden_imports", file)
+
+
+def check_ladders(data: LabFile, source: LabSource) -> None:
+    """Each speed ladder has an id of its own, and leaves its exercise's other tests something to earn."""
+    left = {exercise.id: exercise.points for exercise in data.exercise}
+    seen: set[str] = set()
+    for index, ladder in enumerate(data.speed):
+        place = ("speed", index)
+        if not re.fullmatch("[a-z0-9_]+", ladder.id) or ladder.id in seen:
+            source.fail(f"ladder id {ladder.id!r}: give each one of its own, of a to z, digits and _", *place, "id")
+        seen.add(ladder.id)
+        if ladder.exercise not in left:
+            message = f"ladder {ladder.id} is for {ladder.exercise}, which is no exercise of this lab: correct the id"
+            source.fail(message, *place, "exercise")
+        check_rungs(ladder, source, place)
+        left[ladder.exercise] -= ladder.points
+        if left[ladder.exercise] <= 0:
+            message = f"the ladders of {ladder.exercise} take all of its points: leave some for its other tests"
+            source.fail(message, *place, "excellent")
+
+
+def check_rungs(ladder: Ladder, source: LabSource, place: Place) -> None:
+    """From rung to rung more is asked, and more is given."""
+    at, points = 0.0, 0.0
+    for name, rung in ladder.rungs.items():
+        if not at < rung.at < inf or not points < rung.points < inf:
+            message = (
+                f"rung {name} of {ladder.id} is at {rung.at:g} for {rung.points:g} points: let both rise, from above 0"
+            )
+            source.fail(message, *place, name)
+        at, points = rung.at, rung.points

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from autograder.lab import CourseError, Exercise, Limits, Spot, WrongAnswer
+from autograder.speed.ladder import Ladder
 from autograder.toml_lines import Place, TomlLines
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class LabFile(Struct, frozen=True, forbid_unknown_fields=True):
     blank: dict[str, BlankTable]
     forbidden_imports: dict[str, tuple[str, ...]] = {}
     preload: tuple[str, ...] = ()
+    speed: tuple[Ladder, ...] = ()
     generated: dict[str, str] = {}
 
 

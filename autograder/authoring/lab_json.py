@@ -39,9 +39,12 @@ def lab_json(lab: Lab, files: dict[str, str]) -> str:
             blank={q: _public(lab, e, lab.blanks[q]) for e in lab.exercises for q in e.questions},
             forbidden_imports=lab.forbidden_imports,
             preload=lab.preload,
+            speed=lab.speed,
             generated={name: digest_of(text.encode()) for name, text in sorted(files.items())},
         )
     )
+    if not lab.speed:
+        del data["speed"]  # most labs have none
     data["generated"][NAME] = digest_of(_written(data).encode())
     return _written(data)
 

@@ -1,7 +1,7 @@
-"""Which exercises a lab's suites test, found by parsing. Nothing is imported, so it is quick and can't go wrong.
+"""Which exercises a lab's suites test, and which ladders they climb, found by parsing: quick, for nothing is imported.
 
-It knows `pytest.mark.exercise("id")` as a decorator, in `pytestmark`, and under a name given to it in the
-same file. A test that is made or marked in another way it does not see.
+It knows `pytest.mark.exercise("id")` and `pytest.mark.speed("id")` as a decorator, in `pytestmark`, and under a name
+given to it in the same file. A test that is made or marked in another way it does not see.
 """
 
 from __future__ import annotations
@@ -17,40 +17,43 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def check_suites(lab: Lab, suites: Path) -> None:
-    """Refuse a lab with an exercise that no test is marked for, or a test marked for no exercise.
+    """Refuse a lab with an exercise or a ladder that no test is marked for, or a test marked for none.
 
     Args:
         suites: the directory with the lab's `test_*.py`.
 
     Raises:
-        CourseError: at the exercise's line in `lab.toml`, or at the mark.
+        CourseError: at the line in `lab.toml`, or at the mark.
     """
-    known = {exercise.id for exercise in lab.exercises}
-    tested: set[str] = set()
-    for path in sorted(suites.glob("test_*.py")):
-        shown = "/".join(path.parts[-4:])
-        for id, line in marked_exercises(path.read_text(encoding="utf-8"), shown):
-            if id not in known:
-                raise CourseError(shown, line, f"{id!r} is no exercise of {lab.id}: correct the mark")
-            tested.add(id)
-    for index, exercise in enumerate(lab.exercises):
-        if exercise.id not in tested:
-            message = f"no test in tests/labs/{lab.id} is marked exercise({exercise.id!r}): its points can't be earned"
-            raise lab_error(lab, message, "exercise", index, "id")
+    for mark, kind, ids in (
+        ("exercise", "exercise", [exercise.id for exercise in lab.exercises]),
+        ("speed", "ladder", [ladder.id for ladder in lab.speed]),
+    ):
+        tested: set[str] = set()
+        for path in sorted(suites.glob("test_*.py")):
+            shown = "/".join(path.parts[-4:])
+            for id, line in marked(path.read_text(encoding="utf-8"), shown, mark):
+                if id not in ids:
+                    raise CourseError(shown, line, f"{id!r} is no {kind} of {lab.id}: correct the mark")
+                tested.add(id)
+        for index, id in enumerate(ids):
+            if id not in tested:
+                message = f"no test in tests/labs/{lab.id} is marked {mark}({id!r}): its points can't be earned"
+                raise lab_error(lab, message, mark, index, "id")
 
 
-def marked_exercises(source: str, file: str) -> Iterator[tuple[str, int]]:
-    """The exercises of the tests in a suite, with the line of each mark; `file` is what an error names."""
+def marked(source: str, file: str, mark: str) -> Iterator[tuple[str, int]]:
+    """The ids in one kind of mark of the tests in a suite, with the line of each; `file` is what an error names."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise CourseError(file, error.lineno or 1, f"cannot be read: {error.msg}") from None
     names = _assigned(tree.body)
     for test, around in _tests(tree):
-        for mark in [*test.decorator_list, *around]:
-            mark = names.get(mark.id, mark) if isinstance(mark, ast.Name) else mark
-            if id := _exercise(mark):
-                yield id, mark.lineno
+        for found in [*test.decorator_list, *around]:
+            found = names.get(found.id, found) if isinstance(found, ast.Name) else found
+            if id := _argument(found, mark):
+                yield id, found.lineno
 
 
 def _tests(tree: ast.Module) -> Iterator[tuple[_Function, list[ast.expr]]]:
@@ -81,9 +84,9 @@ def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
     return found
 
 
-def _exercise(mark: ast.expr) -> str:
-    """The id in `pytest.mark.exercise("id")`; empty for any other expression."""
-    match mark:
-        case ast.Call(func=ast.Attribute(attr="exercise"), args=[ast.Constant(value=str(id))]):
+def _argument(found: ast.expr, mark: str) -> str:
+    """The id in `pytest.mark.<mark>("id")`; empty for any other expression."""
+    match found:
+        case ast.Call(func=ast.Attribute(attr=attr), args=[ast.Constant(value=str(id))]) if attr == mark:
             return id
     return ""

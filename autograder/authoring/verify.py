@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -49,7 +51,10 @@ def run(root: Path, trials: Sequence[Trial]) -> Iterator[Verdict]:
         cores.put(core)
     workers = min(len(os.sched_getaffinity(0)), len(trials))
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(root, cores)) as pool:
+    with (
+        tempfile.TemporaryDirectory() as bytecode,
+        ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(root, cores, bytecode)) as pool,
+    ):
         yield from pool.map(_verdict, trials)
 
 
@@ -76,9 +81,13 @@ class _Bench:
         return judge(trial, lab, grade.labs[0])
 
 
-def _start(root: Path, cores: multiprocessing.Queue[int]) -> None:
+def _start(root: Path, cores: multiprocessing.Queue[int], bytecode: str) -> None:
     # Each process on a core of its own: left alone, two of them may settle on the same one.
     os.sched_setaffinity(0, {cores.get()})
+    # Hundreds of trials by the same suites: compiled once, even where Python is told to write no bytecode.
+    import torch  # noqa: F401  # first, since what comes now is looked for in the new place alone
+
+    sys.pycache_prefix, sys.dont_write_bytecode = bytecode, False
     global _bench
     _bench = _Bench(root)
 

@@ -8,25 +8,43 @@ A submission has no way into this process; the only thing that can excuse a test
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from autograder.grading import evidence
 from autograder.grading.fixture import LabFixture
-from autograder.grading.marks import MARKS, SuiteError, check_marks, exercise_of
+from autograder.grading.marks import MARKS, SuiteError, check_marks, exercise_of, ladder_of
 from autograder.grading.run import Run
 from autograder.grading.shrinking import Shrinking
+from autograder.grading.speed_tests import SpeedTests, check_ladders, has_gpu
 from autograder.isolation.failure import BlankReached
 from autograder.isolation.remote import WorkerGone
 from autograder.refusal import Refusal
 
+if TYPE_CHECKING:
+    from autograder.speed.climb import Climb
+
 
 class GraderPlugin:
-    """Runs the tests of some of a lab's exercises; afterwards `runs` holds what each of them gave."""
+    """Runs the tests of some of a lab's exercises; afterwards `runs` holds what each of them gave.
 
-    def __init__(self, runs: dict[str, Run], shrinking: Shrinking, show_hidden: bool, fail_fast: bool) -> None:
+    Args:
+        has_hidden: whether hidden suites are among those read.
+        only_speed: run the speed tests, and nothing else.
+    """
+
+    def __init__(
+        self,
+        runs: dict[str, Run],
+        shrinking: Shrinking,
+        show_hidden: bool,
+        fail_fast: bool,
+        has_hidden: bool = True,
+        only_speed: bool = False,
+    ) -> None:
         self.runs = runs
+        self._speed, self._has_hidden = SpeedTests(only_speed), has_hidden
         self._shrinking, self._show_hidden, self._fail_fast = shrinking, show_hidden, fail_fast
         self._shrink_executions = shrinking.executions
         self.refusal: Refusal | None = None  # why nothing more can be graded
@@ -48,9 +66,10 @@ class GraderPlugin:
         try:
             for item in items:
                 check_marks(item, labs)
+            check_ladders(items, self.runs.values(), self._has_hidden)
         except SuiteError as error:
             self.refusal, items[:] = error, []
-        kept = [item for item in items if exercise_of(item) in order]
+        kept = [item for item in items if exercise_of(item) in order and (ladder_of(item) or not self._speed.alone)]
         is_gate = {item: item.get_closest_marker("gate") is not None for item in kept}
         kept.sort(key=lambda item: (not self._is_shown(item), order[exercise_of(item)], not is_gate[item]))
         items[:] = kept
@@ -65,7 +84,13 @@ class GraderPlugin:
 
     @pytest.fixture
     def lab(self, request: pytest.FixtureRequest) -> LabFixture:
-        run = self.runs[exercise_of(request.node)]
+        return self._lab(self.runs[exercise_of(request.node)])
+
+    @pytest.fixture
+    def ladder(self, request: pytest.FixtureRequest) -> Climb:
+        return self._speed.climb(request.node, self.runs[exercise_of(request.node)], self._lab)
+
+    def _lab(self, run: Run) -> LabFixture:
         files = {name: exercise.file.removesuffix(".py") for exercise in run.lab.exercises for name in exercise.names}
         return LabFixture(run.remote(), files, run.student)
 
@@ -86,16 +111,24 @@ class GraderPlugin:
         """Leave out what can't be run here, and with `fail_fast` what can't change the verdict any more."""
         run = self.runs[exercise_of(item)]
         self._drop_workers_of_others(item, run)
-        needs_gpu = item.get_closest_marker("gpu") is not None and not _has_gpu()
-        if needs_gpu:
-            run.results.append(evidence.not_run(item))
+        is_left_out = self._is_left_out(item, run)
         has_failed = any(result.status not in ("passed", "not_run") for result in run.results)
-        if needs_gpu or (self._fail_fast and has_failed):
+        if is_left_out or (self._fail_fast and has_failed):
             # subtle: the test before left standing what it has in common with this one; pytest insists on its removal.
             item.session._setupstate.teardown_exact(nextitem)
             return True
         self._shrinking.executions = self._shrink_executions if self._is_worth_shrinking(item, run) else 0
         return None
+
+    def _is_left_out(self, item: pytest.Item, run: Run) -> bool:
+        """Whether a test can't be run here; then that is its result."""
+        if (speed := self._speed.left_out(item, run.lab)) is not None:
+            run.speed.append(speed)
+        elif item.get_closest_marker("gpu") is not None and not has_gpu():
+            run.results.append(evidence.not_run(item))
+        else:
+            return False
+        return True
 
     def _drop_workers_of_others(self, item: pytest.Item, run: Run) -> None:
         """No worker serves two exercises, nor tests that are shown and then such that are hidden."""
@@ -122,20 +155,20 @@ class GraderPlugin:
         if isinstance(error, Refusal):  # not the student's fault: nothing more can be graded here
             self.refusal, item.session.shouldstop = error, str(error)
         elif call.when == "call" or (call.when == "setup" and error is not None):
-            self._record(item, error)
+            try:
+                self._record(item, error)
+            except SuiteError as wrong:
+                self.refusal, item.session.shouldstop = wrong, str(wrong)
         return report
 
     def _record(self, item: pytest.Item, error: BaseException | None) -> None:
         run = self.runs[exercise_of(item)]
         smallest, printed = not self._shrinking.was_cut_short(), run.printed()
-        detail = "" if error is None else evidence.detail(error, printed, smallest)
-        run.results.append(evidence.outcome(item, run.lab, error, self._is_shown(item), detail))
+        if (speed := self._speed.result(item, run, error, self._is_shown(item))) is not None:
+            run.speed.append(speed)
+        else:
+            detail = "" if error is None else evidence.detail(error, printed, smallest)
+            run.results.append(evidence.outcome(item, run.lab, error, self._is_shown(item), detail))
         if isinstance(error, WorkerGone):
             run.is_out_of_time |= error.status == "timeout"
             run.drop_worker()
-
-
-def _has_gpu() -> bool:
-    import torch  # here, for it takes a second and most suites need no GPU
-
-    return torch.cuda.is_available()

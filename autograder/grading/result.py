@@ -5,9 +5,11 @@ Only fields whose names end in `_s` (seconds) differ from run to run.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
+
+from autograder.speed.ladder import Ladder, RungName
 
 TestStatus = Literal["passed", "failed", "blank", "timeout", "crashed", "not_run"]
 ExerciseStatus = Literal[
@@ -49,6 +51,53 @@ class Misconception(Struct, frozen=True):
     why: str
 
 
+class SpeedResult(Struct, frozen=True):
+    """One speed ladder: how far it was climbed, and what was measured. Listed apart from the other tests.
+
+    Attributes:
+        points: what there is to earn, part of the exercise's points.
+        rung: the highest one reached, of those at `rungs`.
+        of: what the figure is a share or a multiple of, `limit_s` or `baseline_s`.
+        note: why nothing was measured, or why it does not count. In the grader's words alone.
+        least: bytes that any solution has to move; or how much of whatever was `counted` it needs.
+        low_s, high_s: between these lies the true median of the time.
+    """
+
+    id: str
+    title: str
+    points: float
+    earned: float = 0.0
+    status: TestStatus = "not_run"
+    rung: RungName = ""
+    of: Literal["limit", "baseline"] = "limit"
+    rungs: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    test: str = ""
+    message: str = ""
+    note: str = ""
+    device: str = ""
+    least: int = 0
+    counted: int = 0
+    time_s: float = 0.0
+    low_s: float = 0.0
+    high_s: float = 0.0
+    limit_s: float = 0.0
+    baseline_s: float = 0.0
+    copy_bytes_per_s: float = 0.0
+
+    @classmethod
+    def on(cls, ladder: Ladder, **found: Any) -> SpeedResult:
+        """The result on a ladder, of which so much was found."""
+        rungs = ladder.pass_.at, ladder.good.at, ladder.excellent.at
+        return cls(ladder.id, ladder.title, ladder.points, of=ladder.of, rungs=rungs, **found)
+
+    @property
+    def figure(self) -> float:
+        """The share of the limit, or the multiple of the baseline; 0 if nothing was measured."""
+        if self.counted:
+            return self.least / self.counted
+        return (self.limit_s if self.of == "limit" else self.baseline_s) / self.time_s if self.time_s > 0 else 0.0
+
+
 class ExerciseResult(Struct, frozen=True):
     """One exercise. `not_run` are points that could not be tested here; they are neither earned nor lost."""
 
@@ -62,6 +111,7 @@ class ExerciseResult(Struct, frozen=True):
     tests: tuple[TestResult, ...]
     message: str = ""
     misconceptions: tuple[Misconception, ...] = ()
+    speed: tuple[SpeedResult, ...] = ()
     cpu_s: float = 0.0
 
 

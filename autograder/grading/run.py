@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autograder.grading import evidence
-from autograder.grading.result import TestResult
+from autograder.grading.result import SpeedResult, TestResult
 from autograder.isolation.failure import FromStudent
 from autograder.isolation.remote import Remote, WorkerGone
 from autograder.lab import Exercise, Lab
@@ -25,6 +25,7 @@ class Run:
     open_worker: OpenWorker
     student: str = ""
     results: list[TestResult] = field(default_factory=list)
+    speed: list[SpeedResult] = field(default_factory=list)
     cpu_s: float = 0.0
     broken: str = ""  # why the exercise's file can't be imported
     is_out_of_time: bool = False  # whether a test came to no end; what is left then depends on the machine

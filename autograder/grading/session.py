@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -37,6 +37,7 @@ class Options(Struct, frozen=True):
         shrink: executions spent on a smaller failing example.
         show_hidden: keep the details of hidden tests.
         fail_fast: stop an exercise at its first failure.
+        only_speed: run the speed tests, and nothing else; an exercise is then worth what its ladders are.
     """
 
     layers: tuple[str, ...]
@@ -47,6 +48,7 @@ class Options(Struct, frozen=True):
     shrink: int = SHRINK_EXECUTIONS
     show_hidden: bool = False
     fail_fast: bool = False
+    only_speed: bool = False
 
 
 class Session:
@@ -84,9 +86,7 @@ class Session:
         reports = inspect(lab, submission)
         results: dict[str, ExerciseResult] = {}
         to_run: list[Exercise] = []
-        for exercise in lab.exercises:
-            if self._options.exercises and exercise.id not in self._options.exercises:
-                continue
+        for exercise in self._chosen(lab):
             result = settled(lab, exercise, reports[exercise.file]) if self._options.settle else None
             if result is None:
                 to_run.append(exercise)
@@ -97,6 +97,16 @@ class Session:
             results[run.exercise.id] = scored(run, reports[run.exercise.file], submission)
         total = scoring.total(lab, [results[e.id] for e in lab.exercises if e.id in results])
         return msgspec.structs.replace(total, tests_s=round(time.monotonic() - start, 3))
+
+    def _chosen(self, lab: Lab) -> Iterator[Exercise]:
+        """The exercises to grade, each with the points that can be earned in this run."""
+        for exercise in lab.exercises:
+            if self._options.exercises and exercise.id not in self._options.exercises:
+                continue
+            if not self._options.only_speed:
+                yield exercise
+            elif ladders := lab.ladders(exercise.id):
+                yield msgspec.structs.replace(exercise, points=sum(ladder.points for ladder in ladders))
 
     def _run(self, submission: Submission, lab: Lab, exercises: Sequence[Exercise]) -> list[Run]:
         if not exercises:
@@ -122,13 +132,14 @@ def run_exercises(
         show_hidden=options.show_hidden,
         fail_fast=options.fail_fast,
         local=local,
+        only_speed=options.only_speed,
     )
     return runs
 
 
 def scored(run: Run, report: FileReport, submission: Submission) -> ExerciseResult:
     """The result of an exercise that was run."""
-    earned, not_run = scoring.points(run.exercise, run.results)
+    earned, not_run = scoring.points(run.exercise, run.results, run.speed)
     file = f"labs/{run.lab.id}/{run.exercise.file}"
     lost = scoring.is_lost(run.exercise.points, earned, not_run)
     return ExerciseResult(
@@ -136,12 +147,13 @@ def scored(run: Run, report: FileReport, submission: Submission) -> ExerciseResu
         title=run.exercise.title,
         score=earned,
         max_score=run.exercise.points,
-        status="broken" if run.broken else scoring.status(run.results, earned),
+        status="broken" if run.broken else scoring.status(run.results, earned, run.speed),
         not_run=not_run,
         blanks_left=blanks_left(run.lab, run.exercise, report),
         tests=tuple(run.results),
         message=run.broken,
         misconceptions=misconceptions(run.lab, run.exercise, file, submission.files.get(file, b"")) if lost else (),
+        speed=tuple(run.speed),
         cpu_s=round(run.cpu_s, 4),
     )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from autograder.grading.result import ExerciseResult, Place, TestResult
 from autograder.lab import Lab
+from autograder.reports.speed import in_points, said_about_speed
 
 
 class Said(NamedTuple):
@@ -26,7 +27,7 @@ def symbol(result: ExerciseResult) -> str:
 
 
 def said_about(lab: Lab, result: ExerciseResult, hints_seen: dict[str, int]) -> Iterator[Said]:
-    """All that there is to say about an exercise, in order. Nothing about one that passed.
+    """All that there is to say about an exercise, in order. Of one that passed, only how fast it is, if that is graded.
 
     Args:
         hints_seen: how many hints of each question were shown already; none where it has no entry.
@@ -42,8 +43,10 @@ def said_about(lab: Lab, result: ExerciseResult, hints_seen: dict[str, int]) -> 
         yield Said("what happened", misconception.why)
     for place in result.blanks_left:
         yield Said("still blank", f"{_at(place)}\n{lab.blanks[place.question or ''].hints[0]}")
+    for speed in result.speed if not result.message else ():
+        yield Said("speed", said_about_speed(speed))
     if result.not_run:
-        yield Said("not run", f"{result.not_run:g} points need what is not here: neither earned nor lost")
+        yield Said("not run", f"neither earned nor lost, for it needs what is not here: {in_points(result.not_run)}")
     if result.status != "blank" and (question := question_to_look_at(result)):
         yield from _hint(lab, question, hints_seen.get(question, 0))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
-from autograder.grading.result import ExerciseResult, Grade, LabResult, TestResult
+from autograder.grading.result import ExerciseResult, Grade, LabResult, SpeedResult, TestResult
 from autograder.reports.files import write_text
+from autograder.reports.speed import said_about_speed
 
 
 def as_junit(grade: Grade) -> str:
@@ -35,9 +36,11 @@ def _suite(lab: LabResult, exercise: ExerciseResult) -> xml.Element:
     properties = xml.SubElement(suite, "properties")
     for name, value in (("score", exercise.score), ("max_score", exercise.max_score), ("not_run", exercise.not_run)):
         xml.SubElement(properties, "property", name=name, value=f"{value:g}")
-    cases = [_case(suite, test) for test in exercise.tests] or [_unrun(suite, exercise)]
-    if exercise.message and exercise.tests:
+    cases = [_case(suite, test) for test in exercise.tests]
+    cases += [_ladder(suite, ladder) for ladder in exercise.speed]
+    if exercise.message and cases:
         xml.SubElement(suite, "system-out").text = xml_text(exercise.message)
+    cases = cases or [_unrun(suite, exercise)]
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
@@ -51,6 +54,18 @@ def _case(suite: xml.Element, test: TestResult) -> xml.Element:
     elif test.status != "passed":
         failure = xml.SubElement(case, "failure", type=test.status, message=xml_text(test.message))
         failure.text = xml_text(test.detail)
+    return case
+
+
+def _ladder(suite: xml.Element, ladder: SpeedResult) -> xml.Element:
+    case = xml.SubElement(suite, "testcase", classname=suite.get("name", ""), name=xml_text(ladder.test))
+    said = xml_text(said_about_speed(ladder))
+    if ladder.status == "not_run":
+        xml.SubElement(case, "skipped", message=said)
+    elif ladder.status != "passed":
+        xml.SubElement(case, "failure", type=ladder.status, message=said)
+    else:
+        xml.SubElement(case, "system-out").text = said
     return case
 
 

@@ -141,7 +141,7 @@ def test_json_has_the_keys_that_were_promised(grade: Grade) -> None:
     assert {*data["submission"]} == {"path", "sha256", "problems"}
     assert {*lab} == {*"id title score max_score not_run exercises".split(), "tests_s"}
     promised = {*"id title score max_score status blanks_left cpu_s tests".split()}
-    assert {*exercise} == promised | {"not_run", "message", "misconceptions"}
+    assert {*exercise} == promised | {"not_run", "message", "misconceptions", "speed"}
     assert {*test} == {*"name status visibility weight message".split(), "gate", "detail", "place"}
     assert msgspec.json.decode(as_json(grade), type=Grade) == grade
 
