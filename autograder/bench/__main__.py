@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autograder.bench import generation, grading, isolation, machine, tokenizer
+from autograder.bench import generation, grading, isolation, kernels, machine, paged, tokenizer
 from autograder.bench.figures import Section, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     """Measure section by section, then write the whole file."""
-    sections = [isolation.measure(), grading.measure(ROOT), tokenizer.measure(ROOT), generation.measure(ROOT)]
+    sections = [
+        isolation.measure(),
+        grading.measure(ROOT),
+        tokenizer.measure(ROOT),
+        generation.measure(ROOT),
+        paged.measure(),
+        kernels.measure(ROOT),
+    ]
     (ROOT / "BENCHMARKS.md").write_text(_document(sections), encoding="utf-8")
     print("wrote BENCHMARKS.md")
 
