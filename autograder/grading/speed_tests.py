@@ -3,8 +3,8 @@
 A test marked `speed(id)` climbs the ladder of that id in `lab.toml`. It has no weight: the ladder says what
 its rungs are worth, and the result is listed apart.
 
-Ladders that need a GPU are measured in a run of their own. Workers of any other run can't reach a GPU, and
-nothing else should happen on the machine meanwhile.
+Ladders that need a GPU are not climbed anywhere yet: no confined worker can reach one. Their points are set apart.
+When one can, it will be in a run of their own (`alone`), for nothing else should happen on the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from autograder.speed.calibration import Calibrations
     from autograder.speed.climb import Climb
 
-ELSEWHERE = "it needs a GPU, and is measured by itself, on a machine that has one: make speed"
 NO_GPU = "it needs a GPU, and there is none here"
+NOT_YET = "it needs a GPU, which a confined worker can't be given yet"
 
 
 class SpeedTests:
-    """The speed tests of one run of the grader. `alone`: nothing else is run, so a GPU may be used."""
+    """The speed tests of one run of the grader. `alone`: nothing else is run."""
 
     def __init__(self, alone: bool) -> None:
         self.alone = alone
@@ -59,9 +59,7 @@ class SpeedTests:
         ladder = _ladder(item, lab)
         if ladder is None or ladder.needs == "nothing":
             return None
-        if self.alone and has_gpu():
-            return None
-        return _unmeasured(item, ladder, NO_GPU if self.alone else ELSEWHERE)
+        return _unmeasured(item, ladder, NOT_YET if has_gpu() else NO_GPU)
 
     def result(self, item: pytest.Item, run: Run, error: BaseException | None, shown: bool) -> SpeedResult | None:
         """What became of a speed test that was run; None for any other. Raises SuiteError if it measured nothing."""

@@ -51,11 +51,6 @@ def measured(here: Stopwatch) -> Grade:
     return here.grade()
 
 
-@pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
 def printed(grade: Grade, course: Any) -> str:
     return "\n".join(line.plain for line in lines_of(grade, course))
 
@@ -72,21 +67,20 @@ def test_a_ladder_that_was_climbed_is_part_of_the_exercise(measured: Grade) -> N
     assert min(ladder.baseline_s, ladder.limit_s, ladder.copy_bytes_per_s, ladder.figure) > 0
 
 
-def test_a_ladder_that_needs_a_gpu_is_measured_by_itself(there: Stopwatch) -> None:
-    """In any other run its points are set apart, GPU or not: the workers of such a run can't reach one."""
-    grade = there.grade()
-    exercise = grade.labs[0].exercises[0]
-    assert (grade.score, grade.max_score, grade.not_run) == (6.0, 10.0, 4.0)
-    assert (exercise.status, exercise.speed[0].status, exercise.speed[0].time_s) == ("passed", "not_run", 0.0)
-    assert exercise.speed[0].note == "it needs a GPU, and is measured by itself, on a machine that has one: make speed"
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_without_a_gpu_a_run_of_speed_alone_says_so(there: Stopwatch) -> None:
-    grade = there.grade(only_speed=True)
-    exercise = grade.labs[0].exercises[0]
-    assert (grade.score, grade.max_score, grade.not_run) == (0.0, 4.0, 4.0)
-    assert (exercise.status, exercise.speed[0].note) == ("not_run", "it needs a GPU, and there is none here")
+@pytest.mark.parametrize(
+    ("has_gpu", "why"), [(False, "and there is none here"), (True, "which a confined worker can't")]
+)
+def test_a_ladder_that_needs_a_gpu_is_set_apart(
+    there: Stopwatch, monkeypatch: pytest.MonkeyPatch, has_gpu: bool, why: str
+) -> None:
+    """GPU or not: its points are neither earned nor lost, and it is said why. The other tests count as ever."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    for only_speed, score, most, status in ((False, 6.0, 10.0, "passed"), (True, 0.0, 4.0, "not_run")):
+        grade = there.grade(only_speed=only_speed)
+        exercise = grade.labs[0].exercises[0]
+        assert (grade.score, grade.max_score, grade.not_run) == (score, most, 4.0)
+        assert (exercise.status, exercise.speed[0].status, exercise.speed[0].time_s) == (status, "not_run", 0.0)
+        assert exercise.speed[0].note.startswith("it needs a GPU, ") and why in exercise.speed[0].note
 
 
 def test_speed_alone_runs_no_other_test(here: Stopwatch) -> None:
