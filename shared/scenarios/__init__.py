@@ -40,3 +40,18 @@ def draw(kind: type[Case], seed: str) -> Case:
         if "drawn" not in each.metadata:
             raise TypeError(f"{kind.__name__}.{each.name} can not be drawn: give it a value of drawn(...)")
     return kind(**{each.name: each.metadata["drawn"](random) for each in fields(kind)})
+
+
+class Checked:
+    """Refuses a case in which a count is no whole number, or a number is less than 1. A tuple is that many counts."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            given = getattr(self, each.name)
+            numbers = given if isinstance(given, tuple) else (given,)
+            allowed = (int, float) if each.type == "float" else (int,)
+            if not numbers or not all(type(number) in allowed and 1 <= number < 10**18 for number in numbers):
+                what = "a number" if each.type == "float" else "whole numbers"
+                raise ValueError(f"{each.name}: expected {what} of at least 1, got {given!r}")

@@ -6,28 +6,13 @@ case that makes no sense is refused, so the answers need not look for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from shared.scenarios import drawn
-
-
-class _Checked:
-    """Refuses a case in which a count is no whole number, or a number is less than 1. A tuple is that many counts."""
-
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
-        for each in fields(self):  # type: ignore[arg-type]
-            given = getattr(self, each.name)
-            numbers = given if isinstance(given, tuple) else (given,)
-            allowed = (int, float) if each.type == "float" else (int,)
-            if not numbers or not all(type(number) in allowed and 1 <= number < 10**18 for number in numbers):
-                what = "a number" if each.type == "float" else "whole numbers"
-                raise ValueError(f"{each.name}: expected {what} of at least 1, got {given!r}")
+from shared.scenarios import Checked, drawn
 
 
 @dataclass(frozen=True, slots=True)
-class CapacityCase(_Checked):
+class CapacityCase(Checked):
     """A card that serves one model. The cache sets `max_seq_len` slots aside for each request, 2 bytes a number."""
 
     memory_bytes: int = drawn(lambda random: random.choice((24, 40, 48, 80)) * 10**9)
@@ -40,7 +25,7 @@ class CapacityCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class PaddingCase(_Checked):
+class PaddingCase(Checked):
     """Texts of a batch in a cache where all have the same length: each is filled up to the longest.
 
     `lengths` are in tokens; `kv_bytes_per_token` is for keys and values in all layers.
@@ -51,7 +36,7 @@ class PaddingCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class BandwidthCase(_Checked):
+class BandwidthCase(Checked):
     """A decode step: each of `batch_size` texts, of `context_len` tokens in the cache, gets one token more."""
 
     weight_bytes: int = drawn(lambda random: random.randrange(6, 40) * 10**9)
@@ -62,7 +47,7 @@ class BandwidthCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class CostCase(_Checked):
+class CostCase(Checked):
     """A rented card, part of whose memory is a cache. A row has `max_seq_len` slots, and `lengths` of them are used."""
 
     dollars_per_hour: float = drawn(lambda random: random.randint(10, 40) / 10)
@@ -73,13 +58,13 @@ class CostCase(_Checked):
 
     def __post_init__(self) -> None:
         # subtle: `slots=True` makes the class anew, and super() without arguments would look for the old one.
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         if max(self.lengths) > self.max_seq_len or self.cache_bytes > self.memory_bytes:
             raise ValueError(f"more is used than there is: {self}")
 
 
 @dataclass(frozen=True, slots=True)
-class RecomputationCase(_Checked):
+class RecomputationCase(Checked):
     """A prompt, and tokens written behind it. Nothing is asked of the last one written."""
 
     prompt_len: int = drawn(lambda random: random.randrange(100, 2_000, 10))
@@ -87,7 +72,7 @@ class RecomputationCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class QuantizedCase(_Checked):
+class QuantizedCase(Checked):
     """A cache of few bits a number, with a scale for each `block_size` numbers of a key or a value."""
 
     cache_bytes: int = drawn(lambda random: random.randrange(4, 40) * 10**9)
@@ -99,7 +84,7 @@ class QuantizedCase(_Checked):
     scale_bytes: int = drawn(lambda random: random.choice((2, 4)))
 
     def __post_init__(self) -> None:
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         if self.head_dim % self.block_size or self.head_dim * self.bits % 8:
             raise ValueError(f"a head must be made of whole blocks and of whole bytes: {self}")
 

@@ -5,26 +5,13 @@ It computes no answers. A case that makes no sense is refused here, so the answe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from shared.scenarios import drawn
-
-
-class _Checked:
-    """Refuses a case in which something is no whole number of at least 1. A tuple is that many numbers."""
-
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
-        for each in fields(self):  # type: ignore[arg-type]
-            given = getattr(self, each.name)
-            numbers = given if isinstance(given, tuple) else (given,)
-            if not numbers or not all(type(number) is int and 1 <= number < 10**18 for number in numbers):
-                raise ValueError(f"{each.name}: expected whole numbers of at least 1, got {given!r}")
+from shared.scenarios import Checked, drawn
 
 
 @dataclass(frozen=True, slots=True)
-class WasteCase(_Checked):
+class WasteCase(Checked):
     """Texts in a cache of blocks. `lengths` and `block_size` are in tokens; nothing is shared."""
 
     lengths: tuple[int, ...] = drawn(lambda random: tuple(random.randint(20, 1_000) for _ in range(5)))
@@ -32,7 +19,7 @@ class WasteCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class PoolCase(_Checked):
+class PoolCase(Checked):
     """A card that serves one model, 2 bytes a number. `usable_percent` of its memory are for weights and blocks."""
 
     memory_bytes: int = drawn(lambda random: random.choice((24, 40, 48, 80)) * 10**9)
@@ -46,7 +33,7 @@ class PoolCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class SharingCase(_Checked):
+class SharingCase(Checked):
     """Requests at the same time that begin with the same prompt, of `shared_len` tokens; each goes on for itself."""
 
     num_requests: int = drawn(lambda random: random.randint(5, 60))
@@ -56,7 +43,7 @@ class SharingCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingCase(_Checked):
+class SamplingCase(Checked):
     """Several answers to one prompt: its request was forked until there were `num_samples`. Then each goes on."""
 
     prompt_len: int = drawn(lambda random: random.choice((96, 97, 103, 110, 128, 250)))
@@ -65,7 +52,7 @@ class SamplingCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class TableCase(_Checked):
+class TableCase(Checked):
     """A batch of texts, `lengths` in tokens. A kernel gets all block tables as one rectangle of 4-byte integers."""
 
     lengths: tuple[int, ...] = drawn(lambda random: tuple(random.randint(50, 8_000) for _ in range(6)))
@@ -73,7 +60,7 @@ class TableCase(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class SplitCase(_Checked):
+class SplitCase(Checked):
     """A decode step, with a program for each sequence, KV head and split of the keys. A split has whole tiles of keys."""
 
     num_sequences: int = drawn(lambda random: random.randint(1, 8))
