@@ -56,7 +56,7 @@ def _heading(result: ExerciseResult) -> Text:
     mark = symbol(result)
     note = "" if result.status in ("passed", "failed", "partial") else result.status.replace("_", " ")
     heading = Text(f"  {mark} ", _STYLES[mark])
-    heading.append(f"{result.title:<36}{result.score:>6g} / {result.max_score:<6g}{note}".rstrip(), "not bold")
+    heading.append(f"{result.title:<40}{result.score:>6g} / {result.max_score:<6g}{note}".rstrip(), "not bold")
     return heading
 
 

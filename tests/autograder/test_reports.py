@@ -27,7 +27,7 @@ WRONG = handed_in(Q2="text.lstrip()", Q3="for word in found:\n    self.counts[wo
 
 
 FAILURE = """
-  ✗ Counting                                 0 / 3.5
+  ✗ Counting                                     0 / 3.5
       Every word counts, in whichever text it stands.
 
       what was seen   smallest case:
@@ -39,7 +39,7 @@ KNOWN_MISTAKE = """
       question        Q3, counting.py:LINE
       what happened   Seeing a word again did not count.
       next            make hint LAB=1 Q=3      (1 of 3)
-  ○ Shares                                   0 / 1     blank
+  ○ Shares                                       0 / 1     blank
 """
 STILL_BLANK = """
       still blank     Q5, counting.py:LINE
