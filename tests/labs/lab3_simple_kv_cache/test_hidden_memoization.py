@@ -16,13 +16,13 @@ lockstep = pytest.mark.exercise("lockstep")
 retrofit = pytest.mark.exercise("retrofit")
 
 SIZES = st.fixed_dictionaries(
-    dict(
-        batch_size=st.integers(1, 3),
-        max_seq_len=st.integers(1, 5),
-        num_layers=st.integers(1, 3),
-        num_heads=st.integers(1, 3),
-        head_dim=st.integers(1, 3),
-    )
+    {
+        "batch_size": st.integers(1, 3),
+        "max_seq_len": st.integers(1, 5),
+        "num_layers": st.integers(1, 3),
+        "num_heads": st.integers(1, 3),
+        "head_dim": st.integers(1, 3),
+    }
 )
 
 
@@ -132,7 +132,7 @@ def test_a_token_of_the_wrong_shape_is_refused(lab: Any, sizes: dict[str, int], 
 @lockstep
 def test_reading_copies_nothing(lab: Any) -> None:
     """What `get` returned shows what is written later: it is a view of storage that never moves, reset or not."""
-    sizes = dict(batch_size=2, max_seq_len=3, num_layers=2, num_heads=2, head_dim=2)
+    sizes = {"batch_size": 2, "max_seq_len": 3, "num_layers": 2, "num_heads": 2, "head_dim": 2}
     cache, numbers = lab.KVCache(**sizes), Numbers(sizes)
     cache.update(1, numbers.next(), numbers.next())
     view = lab.keep(cache.get, 1)

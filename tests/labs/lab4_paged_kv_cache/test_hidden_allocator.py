@@ -121,7 +121,7 @@ class Lending(RuleBasedStateMachine):
 def test_each_block_is_free_or_held_whatever_the_order_of_calls(lab: Any) -> None:
     """Lent, shared, let go, refused: counts and the free list's order are those of a plain model, at every step."""
     counts: Counter[str] = Counter()
-    bounds = settings(max_examples=20, stateful_step_count=15)
+    bounds = settings(max_examples=12, stateful_step_count=15)
     run_state_machine_as_test(lambda: Lending(lab, counts), settings=bounds)
     happened = ["refused", "lent the last one", "shared", "taken off the free list"]
     happened += ["let go while others hold it", "freed twice"]

@@ -187,7 +187,7 @@ class Tables(RuleBasedStateMachine):
 def test_every_block_is_where_it_belongs_whatever_the_order_of_calls(lab: Any) -> None:
     """Requests come, grow, are refused and go: exactly the blocks they need, and a ref count for each table entry."""
     counts: Counter[str] = Counter()
-    bounds = settings(max_examples=20, stateful_step_count=12)
+    bounds = settings(max_examples=14, stateful_step_count=12)
     run_state_machine_as_test(lambda: Tables(lab, counts), settings=bounds)
     for what in ("refused", "refused to grow", "grown within a block", "grown into new blocks", "gone"):
         assert counts[what] > 0, f"never happened: {what}"
@@ -819,7 +819,7 @@ class Forking(RuleBasedStateMachine):
 def test_nobody_ever_reads_what_another_wrote(lab: Any) -> None:
     """Requests come, fork, grow, are refused and go: each reads its own tokens, bit for bit, and every count is right."""
     counts: Counter[str] = Counter()
-    bounds = settings(max_examples=15, stateful_step_count=12)
+    bounds = settings(max_examples=10, stateful_step_count=12)
     run_state_machine_as_test(lambda: Forking(lab, counts), settings=bounds)
     happened = ["forks", "whole blocks shared", "copies", "refused", "refused to grow", "refused to write", "gone"]
     for what in happened:

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.labs.lab4_paged_kv_cache.paging import assert_close
+
 pytestmark = pytest.mark.exercise("online_softmax")
 
 INF = math.inf
@@ -46,9 +48,7 @@ def assert_same(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], o
     """Output and logarithm, equal but for rounding in float64."""
     for name, one, other in zip(("output", "logsumexp"), found, expected, strict=True):
         assert one.shape == other.shape, f"{occasion}: {name}"
-        torch.testing.assert_close(
-            one, other, rtol=1e-10, atol=1e-11, msg=lambda text, n=name: f"{occasion} {n}\n{text}"
-        )
+        assert_close(one, other, rtol=1e-10, atol=1e-11, occasion=f"{occasion} {name}")
 
 
 @pytest.mark.weight(3)
@@ -172,7 +172,7 @@ def test_its_arguments_stay_as_they_are(lab: Any) -> None:
         assert torch.equal(lab.fetch(now), before)
     narrow = lab.online_softmax_attention(*(tensor.float() for tensor in tensors), 2, mask.float())
     assert [part.dtype for part in narrow] == [torch.float32] * 2
-    torch.testing.assert_close(narrow[0].double(), dense(*tensors, mask)[0], rtol=1e-4, atol=1e-5)
+    assert_close(narrow[0].double(), dense(*tensors, mask)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_chunks_without_keys_are_refused(lab: Any) -> None:

@@ -384,15 +384,15 @@ def test_what_was_found_is_not_lent_anew_to_the_one_who_found_it(lab: Any) -> No
 @pytest.mark.weight(2)
 def test_nobody_ever_reads_another_text(lab: Any) -> None:
     """Whatever comes, grows, forks, is found, forgotten, refused or aborted, in any order: each reads what it wrote."""
-    bounds = settings(max_examples=8, stateful_step_count=30)
+    bounds = settings(max_examples=6, stateful_step_count=30)
     run_state_machine_as_test(lambda: Machine(Serving(lab)), settings=bounds)
 
 
 @prefix_cache
 @pytest.mark.weight(2)
 def test_nobody_reads_another_text_on_a_long_day_either(lab: Any) -> None:
-    """A thousand steps with a cache that is nearly full: shared, copied, forgotten, refused, all the time."""
-    counts = walk(Serving(lab), 1200)
+    """Eight hundred steps with a cache that is nearly full: shared, copied, forgotten, refused, all the time."""
+    counts = walk(Serving(lab), 800)
     for what in (
         "blocks shared with another request",
         "hits on a free block",

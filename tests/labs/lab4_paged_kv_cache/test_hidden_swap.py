@@ -323,7 +323,7 @@ def test_nobody_reads_another_text_after_any_number_of_swaps(lab: Any) -> None:
     """The whole life of a server, with swapping on top: found, forked, set aside, refused, back again, aborted."""
     bounds = settings(max_examples=5, stateful_step_count=25)
     run_state_machine_as_test(lambda: Machine(Swapping(lab)), settings=bounds)
-    counts = walk(Swapping(lab), 800)
+    counts = walk(Swapping(lab), 500)
     for what in (
         "back",
         "back, half-way through",
