@@ -20,7 +20,7 @@ help: ## show this list
 grade: $(VENV)/installed ## grade labs/, or SUBMISSION=path, in isolation: what counts
 	@$(RUN) -m autograder grade "$(SUBMISSION)" $(if $(LAB),--lab $(LAB)) $(ARGS)
 
-speed: $(VENV)/installed ## measure speed alone, where a GPU is, and put it into GRADE=grade.json
+speed: $(VENV)/installed ## measure speed alone, and put it into GRADE=grade.json
 	@$(RUN) -m autograder grade "$(SUBMISSION)" $(if $(LAB),--lab $(LAB)) --only-speed --json results/speed.json $(ARGS)
 	@$(if $(GRADE),$(RUN) -m autograder merge "$(GRADE)" results/speed.json --json "$(GRADE)")
 
