@@ -10,7 +10,8 @@ import pytest
 from autograder.grading.marks import SuiteError
 from autograder.isolation.launcher import Zygote
 from autograder.refusal import Refusal
-from tests.autograder.grading_fixtures import LIGHT, MARKS, Grader, course_in
+from autograder.submission import Submission
+from tests.autograder.grading_fixtures import FILE, LIGHT, MARKS, Grader, course_in, handed_in
 
 SOUND = f"""{MARKS}
 @words
@@ -41,6 +42,7 @@ def test_the_suite_without_an_error_is_none(zygote: Zygote, tmp_path: Path) -> N
     [
         (SOUND + "\n\ndef test_d(lab): ...\n", "test_d has no mark `exercise`"),
         (SOUND + "\n\n@pytest.mark.exercise('wrods')\ndef test_d(lab): ...\n", "test_d is marked for 'wrods'"),
+        (SOUND.replace('"words"', '"wor" "ds"'), "is marked for 'words': write that out in its file"),
         (SOUND.replace("@shares\n", "@words\n"), r"no test is marked exercise\('shares'\)"),
         (SOUND.replace("@shares\n", "@shares\n@weight(0)\n"), r"no test is marked exercise\('shares'\)"),
         (SOUND.replace("@shares\n", "@shares\n@weight(-1)\n"), "test_c weighs -1: give it 0 or more"),
@@ -54,6 +56,17 @@ def test_the_suite_without_an_error_is_none(zygote: Zygote, tmp_path: Path) -> N
 def test_an_error_in_a_suite_is_named(zygote: Zygote, tmp_path: Path, suite: str, message: str) -> None:
     with pytest.raises(SuiteError, match=message):
         Grader(course_in(tmp_path, public=suite), zygote).grade()
+
+
+def test_a_suite_that_grades_none_of_it_is_not_read(zygote: Zygote, tmp_path: Path) -> None:
+    """Reading takes longer than most tests. A suite of these exercises is read, however it may be marked."""
+    broken = "import pytest\nimport nothing_here\npytestmark = pytest.mark.exercise('shares')\n"
+    course = course_in(tmp_path, public=SOUND, hidden=broken)
+    submission = Submission("a", {FILE: handed_in().encode()})
+    graded = Grader(course, zygote).grade_submission(submission, exercises=("words",)).labs[0]
+    assert [(exercise.id, exercise.score) for exercise in graded.exercises] == [("words", 2)]
+    with pytest.raises(SuiteError, match="No module named 'nothing_here'"):
+        Grader(course, zygote).grade_submission(submission, exercises=("words", "shares"))
 
 
 def test_a_test_that_fails_while_cleaning_up_is_an_error_of_the_suite(zygote: Zygote, tmp_path: Path) -> None:
