@@ -179,3 +179,12 @@ def test_temporary_files_go_to_the_scratch_directory_whatever_the_zygote_importe
         found, scratch, made_in = code.places()
         code.remote.transport.close()
     assert found != scratch == made_in
+
+
+def test_a_zygote_that_is_not_needed_any_more_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    """The grader may be done, or refuse, before the zygote has imported everything."""
+    unneeded = Zygote(("autograder.isolation.worker", "json"))
+    unneeded.start()
+    unneeded.control.close()
+    assert unneeded._process is not None and unneeded._process.wait(60) == 0
+    assert capfd.readouterr().err == ""
