@@ -178,6 +178,14 @@ class PagedKVCache:
         """How many tokens a request has."""
         return self._find(request_id).num_tokens
 
+    def max_num_tokens(self) -> int:
+        """How many tokens a request can have at most, if it has all blocks for itself."""
+        return self.allocator.num_blocks * self.block_size
+
+    def num_free_blocks(self) -> int:
+        """How many blocks nobody holds."""
+        return self.allocator.num_free
+
     def utilization(self) -> float:
         """Of the slots in blocks that requests hold, the share that has a token. 0.0 if there are no requests.
 
