@@ -5,7 +5,7 @@ of it for a prompt. Nobody waits for a batch to end: who is finished leaves, and
 rules decide everything:
 
 1. those who decode come first, so that a long prompt slows down nobody who is in the middle of a sentence;
-2. then those whose prompt is half read, then those who wait, in the order of the policy; none is passed over;
+2. then the one whose prompt is half read, then those who wait, in the order of the policy; none is passed over;
 3. whoever needs a block when there is none takes it from the youngest, who starts again later with what it has written.
 
 It computes no model and knows no text but by its length. Blocks are the cache's business (lab 4): here one asks for
@@ -142,7 +142,7 @@ class BatchScheduler:
         """Decide on the next step. Requests that have no room any more are preempted, those who are let in get blocks."""
         step = _Step(self.max_num_batched_tokens)
         self._schedule_decodes(step)
-        self._continue_prefills(step)
+        self._continue_prefill(step)
         # Whoever came in now would take the blocks that somebody has just been sent away for.
         if not step.preempted:
             self._admit(step)
@@ -196,16 +196,19 @@ class BatchScheduler:
     # The three parts of a step
 
     def _schedule_decodes(self, step: _Step) -> None:
-        """One token for each request that is one behind, the oldest first, as long as the budget lasts."""
+        """One token for each request that is one behind, the oldest first.
+
+        The budget is enough for all of them: nobody is let in unless a token is left when all others have theirs.
+        """
         for request in list(self.running):
             is_running = request.status is RequestStatus.RUNNING  # it may have been preempted just now
-            if is_running and not request.is_prefill and step.budget_left and self._make_room(request, step):
+            if is_running and not request.is_prefill and self._make_room(request, step):
                 step.choose(request)
 
-    def _continue_prefills(self, step: _Step) -> None:
-        """What the budget has left, for prompts that are read in part."""
+    def _continue_prefill(self, step: _Step) -> None:
+        """What the budget has left, for the prompt that is read in part. There is one at most: behind it nothing was left."""
         for request in self.running:
-            if request.is_prefill and step.budget_left:
+            if request.is_prefill:
                 step.choose(request)
 
     def _admit(self, step: _Step) -> None:
