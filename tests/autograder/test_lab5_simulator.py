@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 from statistics import fmean
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -114,13 +114,16 @@ def test_the_work_of_a_step_counts_what_attention_sees() -> None:
 def test_the_roofline_agrees_with_lab_2() -> None:
     """A prompt read at once and a decode step take as long as lab 2 says."""
     config = ModelConfig(
-        vocab_size=1_000,
-        hidden_size=64,
-        intermediate_size=128,
         num_layers=2,
+        hidden_size=64,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=16,
+        intermediate_size=128,
+        vocab_size=1_000,
+        max_seq_len=512,
+        tie_word_embeddings=True,
+        family="llama",
     )
     cost = roofline_cost(config, GPUS["H100"])
     assert cost(Work(300, 300 * 301 // 2, 300, 1)) == prefill_seconds(config, GPUS["H100"], 1, 300)
@@ -183,10 +186,10 @@ def standard_run() -> ServingReport:
 
 
 def test_the_standard_run_is_the_same_each_time_and_quick() -> None:
-    """At least 20,000 request-steps a second even on a busy machine; BENCHMARKS.md has what a quiet one does."""
-    start = perf_counter()
+    """At least 20,000 request-steps in a second of CPU time, less than half of what an idle machine does."""
+    start = process_time()
     report = standard_run()
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     steps = sum(len(moment.num_scheduled_tokens) for moment in report.moments)
     assert steps > 10_000 and steps / seconds > 20_000
     assert report == standard_run()
