@@ -109,10 +109,10 @@ class Server:
         decodes = [
             request
             for name, request in self.requests.items()
-            if before[name][1] is RUNNING and request.status is RUNNING and not request.is_prefill
+            if before[name][1] is RUNNING and request.status is RUNNING and request.num_uncomputed_tokens == 1
         ]
         served = [request for request in decodes if request.request_id in output.num_scheduled_tokens]
-        if any(request.is_prefill for request in self.scheduler.running) and decodes:
+        if any(request.num_uncomputed_tokens > 1 for request in self.scheduler.running) and decodes:
             self.happened["prefill beside a decode"] += 1
         assert served == decodes
 
@@ -232,6 +232,21 @@ def test_only_legal_transitions_are_made() -> None:
     ways = "WAITING RUNNING, WAITING CANCELLED, RUNNING RUNNING, RUNNING PREEMPTED, RUNNING FINISHED, "
     ways += "RUNNING CANCELLED, PREEMPTED RUNNING, PREEMPTED CANCELLED"
     assert legal == {tuple(way.split()) for way in ways.split(", ")}
+
+
+def test_prefill_is_a_matter_of_counters() -> None:
+    """A request that lost its blocks reads its own output again; a prompt of which one token is left just decodes."""
+    request = InferenceRequest("r", [1] * 5, 3, status=RUNNING)
+    assert request.is_prefill
+    request.advance(4)
+    assert not request.is_prefill and not request.output
+    request.advance(1)
+    request.append(9, MAX_SEQ_LEN)
+    assert not request.is_prefill
+    request.preempt()
+    assert request.is_prefill and request.output == [9] and request.num_uncomputed_tokens == 6
+    with pytest.raises(ValueError, match="7 tokens of request 'r' can't have been computed: 6 were left"):
+        request.advance(7)
 
 
 def waits_under_short_ones(policy: object) -> int | None:

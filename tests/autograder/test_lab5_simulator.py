@@ -89,7 +89,7 @@ def test_a_static_batcher_lets_requests_go() -> None:
 def test_a_simulation_can_be_followed_by_hand() -> None:
     """Two requests, one seat: who waits for whom, and how long, with steps of a second and a gap when nobody is there."""
     requests = requests_of([2, 1], prompts=[3, 2], times=[1.5, 2.0])
-    report = simulate(requests, continuous(1), one_second)
+    report = simulate(requests[::-1], continuous(1), one_second)
     assert [(moment.start, moment.end, moment.num_scheduled_tokens) for moment in report.moments] == [
         (1.5, 2.5, {"0": 3}),
         (2.5, 3.5, {"0": 1}),
