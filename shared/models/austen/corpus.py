@@ -4,7 +4,7 @@ The package holds them as a database of the language R: an index (.rdx) that say
 each object lies, both compressed and in R's serialization format. Only what occurs in this package is understood;
 the format is described in "R Internals", section 1.8. Nothing is installed and no R is needed:
 
-    apt-get download r-cran-janeaustenr        # https://packages.debian.org/bookworm/r-cran-janeaustenr
+    apt-get download r-cran-janeaustenr        # on Debian or Ubuntu
 """
 
 from __future__ import annotations
