@@ -165,9 +165,9 @@ class BatchScheduler:
         self._check_sampled(output, sampled)
         finished = []
         for request_id, num_tokens in output.num_scheduled_tokens.items():
-            request = self._requests.get(request_id)
-            if request is None:
+            if not self._is_running(request_id):
                 continue
+            request = self._requests[request_id]
             request.advance(num_tokens)
             if request_id in sampled:
                 request.append(sampled[request_id], self.max_seq_len)
@@ -272,6 +272,11 @@ class BatchScheduler:
         else:
             heappop(self._waiting)
 
+    def _is_running(self, request_id: str) -> bool:
+        """subtle: an id may be that of another request by now, one that came when the first was aborted, and waits."""
+        request = self._requests.get(request_id)
+        return request is not None and request.status is RequestStatus.RUNNING
+
     def _arrival(self, request: InferenceRequest) -> int:
         return self._arrivals[request.request_id]
 
@@ -306,7 +311,7 @@ class BatchScheduler:
             )
 
     def _check_sampled(self, output: ScheduleOutput, sampled: Mapping[str, int]) -> None:
-        due = {request_id for request_id in output.samples if request_id in self._requests}
+        due = set(filter(self._is_running, output.samples))
         if missing := due - sampled.keys():
             raise ValueError(f"no token for {', '.join(sorted(missing))}, whose text is computed to its end")
         if others := sampled.keys() - set(output.samples):

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from shared.serving import ScheduleOutput
 
-from .request import InferenceRequest, RequestStatus
+from .request import InferenceRequest
 
 ANY_TOKEN = 0
 
@@ -198,6 +198,8 @@ def simulate(requests: Sequence[InferenceRequest], scheduler: Scheduler, cost_mo
     """
     coming = deque(sorted(requests, key=lambda request: request.arrival_time))
     known = {request.request_id: request for request in requests}
+    if len(known) < len(requests):
+        raise ValueError(f"{len(requests)} requests have only {len(known)} different ids")
     record, now = _Record({request.request_id: request.arrival_time for request in requests}), 0.0
     while coming or scheduler.has_unfinished():
         if not scheduler.has_unfinished():
@@ -215,7 +217,7 @@ def _step(
     output = scheduler.schedule()
     chosen = [(known[request_id], count) for request_id, count in output.num_scheduled_tokens.items()]
     if not chosen:
-        waiting = [each.request_id for each in known.values() if each.status is not RequestStatus.FINISHED]
+        waiting = [each.request_id for each in known.values() if each.arrival_time <= now and not each.is_finished]
         raise RuntimeError(f"nothing is scheduled at {now:.3f} s, but these are not finished: {', '.join(waiting)}")
     end = now + cost_model(_work(chosen, output.num_padding_tokens))
     prefills = frozenset(request.request_id for request, _ in chosen if request.is_prefill)

@@ -26,7 +26,8 @@ def package(novels: Mapping[str, str]) -> bytes:
         stored = struct.pack(">i", len(content)) + zlib.compress(content)
         places[name] = (len(database), len(stored))
         database += stored
-    index = HEADER + named_list({"variables": named_list({name: integers(place) for name, place in places.items()})})
+    variables = named_list({name: integers(place) for name, place in places.items()}, NEW_SYMBOL)
+    index = HEADER + named_list({"variables": variables}, SAME_SYMBOL)
     files = {".rdb": database, ".rdx": gzip.compress(index)}
     return (
         b"!<arch>\n"
@@ -64,7 +65,12 @@ def characters(text: str) -> bytes:
     return struct.pack(">ii", 9, len(text.encode())) + text.encode()
 
 
-def named_list(values: Mapping[str, bytes]) -> bytes:
-    """A list whose elements have names: an attribute of that name, the end of the attributes behind it."""
-    names = struct.pack(">ii", 2, 1) + characters("names") + strings(list(values)) + struct.pack(">i", 254)
+def named_list(values: Mapping[str, bytes], attribute: bytes) -> bytes:
+    """A list whose elements have names: an attribute called "names", and the end of the attributes behind it."""
+    names = struct.pack(">ii", 2, 1) + attribute + strings(list(values)) + struct.pack(">i", 254)
     return struct.pack(">ii", 19 | HAS_ATTRIBUTES, len(values)) + b"".join(values.values()) + names
+
+
+# A symbol is written out where it comes first, and is a number afterwards.
+NEW_SYMBOL = struct.pack(">i", 1) + characters("names")
+SAME_SYMBOL = struct.pack(">i", 1 << 8 | 255)

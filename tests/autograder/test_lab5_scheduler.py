@@ -218,6 +218,19 @@ def test_tokens_for_the_wrong_requests_are_refused() -> None:
     assert scheduler.update(output, {"whole": 1}) == []
 
 
+def test_a_new_request_does_not_inherit_the_step_of_one_that_was_aborted() -> None:
+    """It has the same id, but nothing of it was computed, and the token is not its own."""
+    scheduler = scheduler_of()
+    scheduler.add_request(InferenceRequest("r", [1] * 4, 2))
+    output = scheduler.schedule()
+    assert scheduler.abort("r")
+    again = InferenceRequest("r", [1] * 6, 2)
+    scheduler.add_request(again)
+    assert scheduler.update(output, {"r": 9}) == []
+    assert (again.num_computed_tokens, again.output, again.status) == (0, [], RequestStatus.WAITING)
+    assert scheduler.schedule().num_scheduled_tokens == {"r": 6}
+
+
 def test_only_legal_transitions_are_made() -> None:
     """Of all 25 pairs, eight are legal; the others raise and change nothing."""
     legal = set()

@@ -144,7 +144,13 @@ def test_a_scheduler_that_schedules_nothing_is_found_out() -> None:
             return ScheduleOutput()
 
     with pytest.raises(RuntimeError, match=r"nothing is scheduled at 0\.000 s, but these are not finished: 0, 1"):
-        simulate(requests_of([1, 1]), Idle(2), one_second)
+        simulate(requests_of([1, 1, 1], times=[0, 0, 5]), Idle(2), one_second)
+
+
+def test_two_requests_of_one_id_are_refused() -> None:
+    """Even if one would be gone before the other comes: a report could not tell them apart."""
+    with pytest.raises(ValueError, match="2 requests have only 1 different ids"):
+        simulate([*requests_of([1]), *requests_of([1], times=[9.0])], continuous(1), one_second)
 
 
 def test_preemptions_are_counted() -> None:

@@ -76,11 +76,8 @@ class _Reader:
             raise ValueError(f"not serialized by R as XDR: it begins with {content[:2]!r}")
         self.stream = io.BytesIO(content[2:])
         self.symbols: list[str] = []
-        if self._integer() == 3:  # version 3 names its encoding, which is UTF-8
-            self.stream.seek(8, io.SEEK_CUR)
-            self.stream.seek(self._integer(), io.SEEK_CUR)
-        else:
-            self.stream.seek(8, io.SEEK_CUR)
+        self.stream.seek(12, io.SEEK_CUR)  # the format's version, which is 3, and those of R
+        self.stream.seek(self._integer(), io.SEEK_CUR)  # the encoding's name, "UTF-8"
 
     def _integer(self) -> int:
         (number,) = struct.unpack(">i", self.stream.read(4))
@@ -97,8 +94,7 @@ class _Reader:
         if kind == _PAIRS:
             return self._pairs(flags)
         if kind == _CHARACTERS:
-            size = self._integer()
-            return self.stream.read(size).decode() if size >= 0 else None
+            return self.stream.read(self._integer()).decode()
         return self._vector(kind, has_attributes)
 
     def _symbol(self, flags: int) -> str:

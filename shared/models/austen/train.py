@@ -1,7 +1,7 @@
 """The recipe of the shared model: six novels to a tokenizer and a small Llama, in half an hour of one processor core.
 
     apt-get download r-cran-janeaustenr
-    python -m shared.models.austen.train r-cran-janeaustenr_1.0.0-1_all.deb
+    .venv/bin/python -m shared.models.austen.train r-cran-janeaustenr_1.0.0-1_all.deb
 
 The tokenizer is trained and saved by lab 1: its reference, or with `--labs labs` your own. The model sees the first
 95 % of each novel, in an order that the seed decides; the rest is what its loss is measured on. Everything is written
@@ -26,9 +26,9 @@ import typer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from . import DIRECTORY
 from .corpus import read_novels
 
-HERE = Path(__file__).parent
 VOCAB_SIZE, END_OF_TEXT = 2_048, "<|endoftext|>"
 CONTEXT, BATCH = 512, 4
 STEPS, WARM_UP, SEED = 2_750, 100, 0  # with more steps it learns the novels by heart
@@ -39,7 +39,7 @@ def main(
     package: Annotated[Path, typer.Argument(help="r-cran-janeaustenr_1.0.0-1_all.deb", exists=True, dir_okay=False)],
     labs: Annotated[str, typer.Option(help="whose lab 1 makes the tokenizer: solutions or labs")] = "solutions",
     steps: Annotated[int, typer.Option(help="of fewer steps comes a poorer model", min=1)] = STEPS,
-    output: Annotated[Path, typer.Option(help="the directory to write to", file_okay=False)] = HERE,
+    output: Annotated[Path, typer.Option(help="the directory to write to", file_okay=False)] = DIRECTORY,
 ) -> None:
     """Train the tokenizer and the model, and write both."""
     torch.set_num_threads(1)
